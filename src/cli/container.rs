@@ -1,0 +1,98 @@
+//! Containers: `run`, `exec`, `stop`, with docker's flags.
+
+use clap::{Args, ValueEnum};
+
+/// Start a container: new namespaces, a root file system of its own, fewer
+/// capabilities, a seccomp filter; then your command as its pid 1.
+///
+/// The container is removed when its command ends.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Keep standard input connected
+    #[arg(long, short)]
+    pub interactive: bool,
+    /// Give the container a terminal
+    #[arg(long, short)]
+    pub tty: bool,
+    /// Leave it running in the background and print its id
+    #[arg(long, short)]
+    pub detach: bool,
+    /// A name to find it by
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Its host name (default: its id)
+    #[arg(long, short = 'H')]
+    pub hostname: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessFlags,
+    /// Which network it gets
+    #[arg(long, value_enum, default_value_t)]
+    pub network: Network,
+    /// The image: `base`
+    pub image: String,
+    /// The command and its arguments (default: the image's shell)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// What `run` and `exec` both say of the process.
+#[derive(Debug, Clone, Args)]
+pub struct ProcessFlags {
+    /// Set an environment variable (NAME takes its value from here)
+    #[arg(long, short, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Directory to start in
+    #[arg(long, short, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Numeric user and group to run as
+    #[arg(long, short, value_name = "UID[:GID]")]
+    pub user: Option<String>,
+}
+
+/// Which network a container gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Network {
+    /// A network namespace of its own with nothing but a loopback interface
+    #[default]
+    None,
+    /// The host's network namespace
+    Host,
+}
+
+/// Start another process in the namespaces of a running container.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// Keep standard input connected
+    #[arg(long, short)]
+    pub interactive: bool,
+    /// Give the process a terminal
+    #[arg(long, short)]
+    pub tty: bool,
+    /// Leave it running in the background
+    #[arg(long, short)]
+    pub detach: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessFlags,
+    /// The container's name, or the beginning of its id
+    pub target: String,
+    /// The command and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "CMD"
+    )]
+    pub command: Vec<String>,
+}
+
+/// Stop a container: SIGTERM, then SIGKILL after a time.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// Seconds between SIGTERM and SIGKILL
+    #[arg(long, short, default_value_t = 10, value_name = "SECONDS")]
+    pub time: u32,
+    /// The container's name, or the beginning of its id
+    pub target: String,
+}

@@ -1,0 +1,92 @@
+//! The command line: clap's derive types and help texts, nothing else.
+//! One file per chapter; what a command does is in `commands/`.
+
+pub mod container;
+pub mod image;
+pub mod inspect;
+pub mod lesson;
+pub mod setup;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::ui::{ColorChoice, Format};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 a check or claim does not hold yet; \
+4 this machine cannot do it (the error names what is missing). `run` and `exec` exit as docker's: \
+the command's own code, 128 + the signal that ended it, 125 when the container could not be made, \
+126 when the command cannot be executed, 127 when it is not there.";
+
+/// Learn what a container really is, by doing it on your own Linux kernel.
+///
+/// Every command performs the real kernel operation; --explain shows each one
+/// as it happens, --dry-run shows the plan and touches nothing.
+#[derive(Debug, Parser)]
+#[command(name = "under-the-hood", version, after_long_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub global: Global,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Show each kernel operation as it is performed (to standard error)
+    #[arg(long, global = true)]
+    pub explain: bool,
+    /// Show the plan and touch nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// No notes, only results, warnings and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Do not ask, take yes for an answer
+    #[arg(long, short = 'y', global = true)]
+    pub yes: bool,
+    /// Report steps as JSON lines on this descriptor (a lesson's player listens)
+    #[arg(long, global = true, hide = true, value_name = "FD")]
+    pub report_fd: Option<i32>,
+}
+
+/// The commands, in the order of the chapters.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What this machine can do, lesson by lesson, and the fix for what it cannot
+    Doctor(setup::Doctor),
+    /// Play a lesson, or list them with your progress
+    Lesson(lesson::Lesson),
+    /// Check every claim of every lesson on this machine, in one table
+    Verify(lesson::Verify),
+    /// Look at this machine, its namespaces and its processes
+    #[command(subcommand)]
+    Inspect(inspect::Inspect),
+    /// Start a container
+    Run(container::Run),
+    /// Start another process in a running container
+    Exec(container::Exec),
+    /// Stop a container started with `run -d`
+    Stop(container::Stop),
+    /// Images and root file systems
+    #[command(subcommand)]
+    Image(image::Image),
+    /// Undo what a killed command left behind, or list what is meant to stay
+    Cleanup(setup::Cleanup),
+    /// Print a completion script for a shell
+    Completions(setup::Completions),
+    /// Print the manual page
+    Man,
+    /// The first program in a container, before it becomes the command
+    #[command(name = "__init", hide = true)]
+    Init,
+}

@@ -1,0 +1,10 @@
+//! One file per chapter's command: arguments in, kernel values out, rows to
+//! the screen. No system calls here.
+
+pub mod cleanup;
+pub mod container;
+pub mod doctor;
+pub mod image;
+pub mod inspect;
+pub mod lesson;
+pub mod setup;

@@ -1,0 +1,3 @@
+//! Kernel pieces put together: a specification becomes a list of operations.
+
+pub mod registry;

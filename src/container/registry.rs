@@ -1,0 +1,93 @@
+//! Which containers of ours are running: one small file each in the run
+//! directory, written when the container starts and removed when it ends.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Result};
+use crate::home::{self, Place};
+
+/// A running container that `run` started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Twelve hexadecimal digits.
+    pub id: String,
+    /// `--name`, or the id.
+    pub name: String,
+    /// Its first process, as the host sees it.
+    pub pid: i32,
+    /// When that process started: field 22 of /proc/PID/stat, in clock ticks since boot.
+    pub start: u64,
+    /// The process that is its parent and monitor (the shim).
+    pub shim: i32,
+    /// What it was made from.
+    pub image: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Its host name.
+    pub hostname: String,
+    /// When it was made, in seconds since the epoch.
+    pub created: u64,
+}
+
+impl Container {
+    /// Whether its first process is still the one that was written down.
+    pub fn alive(&self) -> bool {
+        procfs::process::Process::new(self.pid)
+            .and_then(|process| process.stat())
+            .is_ok_and(|stat| stat.starttime == self.start && stat.state != 'Z')
+    }
+}
+
+/// The directory of the records (made and checked if need be).
+pub fn directory() -> Result<PathBuf> {
+    home::open(Place::Run, "containers")
+}
+
+/// Every container of ours that is running; makes nothing, reads only.
+pub fn list() -> Result<Vec<Container>> {
+    let directory = home::path(Place::Run)?.join("containers");
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(format!("opendir({directory:?})"), &error)),
+    };
+    let mut containers = Vec::new();
+    for entry in entries {
+        let path = entry.tried(|| format!("readdir({directory:?})"))?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let Ok(text) = fs::read(&path) else { continue }; // it ended meanwhile
+        if let Ok(container) = serde_json::from_slice::<Container>(&text)
+            && container.alive()
+        {
+            containers.push(container);
+        }
+    }
+    containers.sort_by_key(|container| (container.created, container.id.clone()));
+    Ok(containers)
+}
+
+/// The container with this name, or whose id starts like this.
+pub fn find(target: &str) -> Result<Container> {
+    let all = list()?;
+    if let Some(named) = all.iter().find(|container| container.name == target) {
+        return Ok(named.clone());
+    }
+    let mut matching =
+        all.iter().filter(|container| !target.is_empty() && container.id.starts_with(target));
+    match (matching.next(), matching.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (Some(one), Some(other)) => Err(Error::usage(format!(
+            "{target} is the beginning of more than one id: {} ({}), {} ({})",
+            one.id, one.name, other.id, other.name
+        ))),
+        (None, _) => Err(Error::new(format!("no container {target} is running")).hint(match all.as_slice() {
+            [] => "None of ours is running; start one with `under-the-hood run -d --name box base sleep 600`.".to_owned(),
+            some => format!("Running: {}.", some.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")),
+        })),
+    }
+}

@@ -1,0 +1,54 @@
+//! From the command line to a command, and from its result to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::error::Result;
+use crate::kernel::raw;
+use crate::ui::{Screen, Settings};
+use crate::{commands, error};
+
+/// Parses the command line, runs the command, prints the error if there is one.
+pub fn main() -> ExitCode {
+    raw::default_sigpipe();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut settings = Settings::from_environment(cli.global.format, cli.global.color);
+    settings.quiet = cli.global.quiet;
+    settings.explain = cli.global.explain;
+    settings.report = cli.global.report_fd.and_then(raw::adopt_fd);
+    let mut screen = Screen::new(settings);
+    match run(cli, &mut screen) {
+        Ok(exit) => ExitCode::from(exit),
+        Err(error) => {
+            screen.error(&error);
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+/// Performs one command; the number is what the process exits with.
+fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Doctor(args) => commands::doctor::run(&args, screen),
+        Command::Lesson(args) => commands::lesson::run(&args, global, screen),
+        Command::Verify(args) => commands::lesson::verify(&args, global, screen),
+        Command::Inspect(args) => commands::inspect::run(&args, screen),
+        Command::Run(args) => commands::container::run(&args, global, screen),
+        Command::Exec(args) => commands::container::exec(&args, global, screen),
+        Command::Stop(args) => commands::container::stop(&args, global, screen),
+        Command::Image(args) => commands::image::run(&args, global, screen),
+        Command::Cleanup(args) => commands::cleanup::run(&args, global, screen),
+        Command::Completions(args) => commands::setup::completions(&args, screen),
+        Command::Man => commands::setup::man(screen),
+        Command::Init => Ok(commands::container::init()),
+    }
+}

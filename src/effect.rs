@@ -1,0 +1,51 @@
+//! What an operation leaves behind that the kernel will not remove by itself:
+//! plain data, written to the journal before the deed and undone from there.
+//!
+//! The list is closed on purpose: a journal is a file, and replaying it must
+//! never be able to do more than what stands here.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Something on this machine that is ours to remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// A regular file.
+    File {
+        /// Its absolute path.
+        path: PathBuf,
+    },
+    /// A directory and all below it, on its own file system.
+    Tree {
+        /// Its absolute path.
+        path: PathBuf,
+    },
+    /// A process: undone by SIGKILL.
+    Process {
+        /// What it is, for people: `container box`.
+        what: String,
+    },
+}
+
+/// How an object is told from another that took its place: nothing is undone
+/// whose identity differs from the one written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// A file or directory, by `stat(2)`.
+    Inode {
+        /// `st_dev`.
+        dev: u64,
+        /// `st_ino`.
+        ino: u64,
+    },
+    /// A process, by pid and field 22 of `/proc/PID/stat` (clock ticks since boot).
+    Process {
+        /// The pid in the host's namespace.
+        pid: i32,
+        /// When it started, in clock ticks since boot.
+        start: u64,
+    },
+}

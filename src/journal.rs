@@ -1,0 +1,1 @@
+//! Effects on disk: written before the deed, so that they can be undone.

@@ -1,0 +1,4 @@
+//! What Linux offers. Every file is one facility of the kernel; its functions
+//! return values and never print.
+
+pub mod raw;

@@ -1,0 +1,158 @@
+//! The screen: the only place that writes to the terminal.
+//!
+//! Results go to standard output, everything else (explanations, progress,
+//! warnings, errors) to standard error. Callers hand over rows, steps and
+//! plain text; colour, width and format are decided here.
+
+mod explain;
+mod settings;
+mod style;
+pub mod table;
+mod wrap;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::step::{Observer, Step};
+
+pub use settings::{ColorChoice, Format, Settings};
+pub use style::Style;
+pub use table::{Align, Column, Table, Value};
+pub use wrap::{width_of, wrap};
+
+/// Where output goes and how it looks.
+pub struct Screen {
+    settings: Settings,
+    steps_shown: usize,
+}
+
+impl Screen {
+    /// A screen with these settings.
+    pub fn new(settings: Settings) -> Self {
+        colored::control::set_override(true); // whether to colour is decided in `paint`
+        Self { settings, steps_shown: 0 }
+    }
+
+    /// How it was set up.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether results are wanted as JSON.
+    pub fn json_wanted(&self) -> bool {
+        self.settings.format == Format::Json
+    }
+
+    /// Columns that prose and tables on standard output may take.
+    pub fn width(&self) -> usize {
+        self.settings.width.unwrap_or(80)
+    }
+
+    /// `text` in a style, if standard output shows colour.
+    pub fn paint(&self, text: &str, style: Style) -> String {
+        style::paint(text, style, self.settings.color_out)
+    }
+
+    /// One result line (or several) to standard output.
+    pub fn out(&mut self, text: &str) -> Result<()> {
+        if crate::kernel::raw::closed_at_start(1) {
+            return Err(Error::call("write(1, \"…\")", nix::errno::Errno::EBADF)
+                .hint("Standard output is closed; give the program one, as in `> /dev/null`."));
+        }
+        let mut stdout = std::io::stdout().lock();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") })
+            .and_then(|()| stdout.flush())
+            .map_err(|error| {
+                Error::io("write(1, \"…\")", &error)
+                    .hint("The result could not be written to standard output.")
+            })
+    }
+
+    /// A value as JSON to standard output.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Error::new("writing the result as JSON").said(error))?;
+        self.out(&text)
+    }
+
+    /// Rows as a table (never JSON: see [`Table::json`]).
+    pub fn table<R>(&mut self, table: &Table<R>, rows: &[R]) -> Result<()> {
+        let text = table.render(rows, self.settings.width, self.settings.color_out);
+        self.out(&text)
+    }
+
+    /// A paragraph of explanation to standard output, wrapped.
+    pub fn prose(&mut self, text: &str) -> Result<()> {
+        let wrapped = wrap(text, self.width().min(100), "");
+        self.out(&wrapped)
+    }
+
+    /// Something worth knowing, to standard error; silent under `--quiet`.
+    pub fn note(&self, text: &str) {
+        if !self.settings.quiet {
+            self.err(&wrap(text, self.err_width(), ""));
+        }
+    }
+
+    /// A warning, to standard error.
+    pub fn warn(&self, text: &str) {
+        let label = style::paint("Warning:", Style::Warning, self.settings.color_err);
+        self.err(&wrap(&format!("{label} {text}"), self.err_width(), "  "));
+    }
+
+    /// An error: what was tried, what was answered, what to do.
+    pub fn error(&self, error: &Error) {
+        let paint = |text: &str, style| style::paint(text, style, self.settings.color_err);
+        let mut text = format!("{} {}", paint("Error:", Style::Error), error.tried);
+        if let Some(said) = &error.said {
+            text.push_str(&format!("\n{} {said}", paint("Caused by:", Style::Label)));
+        }
+        if let Some(hint) = &error.hint {
+            text.push_str(&format!("\n{} {hint}", paint("Hint:", Style::Label)));
+        }
+        let lines: Vec<_> = text.lines().map(|line| wrap(line, self.err_width(), "  ")).collect();
+        self.err(&lines.join("\n"));
+    }
+
+    /// A plan that is not performed (`--dry-run`), to standard output.
+    pub fn plan(&mut self, steps: &[Step]) -> Result<()> {
+        if self.json_wanted() {
+            return self.json(&serde_json::json!({ "plan": steps }));
+        }
+        let width = self.width();
+        let text: Vec<_> = steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| explain::render(index + 1, step, width, self.settings.color_out))
+            .collect();
+        self.out(&text.join("\n"))
+    }
+
+    fn err_width(&self) -> usize {
+        self.settings.width.unwrap_or(80).min(100)
+    }
+
+    fn err(&self, text: &str) {
+        // Nothing can be told when standard error itself is gone.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+/// `--explain`: each step as it is performed; and the same as JSON lines for a
+/// lesson's player, which reads them from the descriptor it handed us.
+impl Observer for Screen {
+    fn step(&mut self, step: &Step) {
+        if let Some(report) = &mut self.settings.report {
+            let _ = serde_json::to_writer(&mut *report, step).map(|()| writeln!(report));
+        }
+        if self.settings.explain {
+            self.steps_shown += 1;
+            let width = self.err_width();
+            self.err(&explain::render(self.steps_shown, step, width, self.settings.color_err));
+        }
+    }
+}

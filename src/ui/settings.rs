@@ -1,0 +1,83 @@
+//! How output looks: decided once, from the flags, the environment and what
+//! the streams are connected to.
+
+use std::fs::File;
+use std::io::IsTerminal;
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// Text and tables for people.
+    #[default]
+    Table,
+    /// JSON, the stable face for programs.
+    Json,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// Colour on a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Colour everywhere.
+    Always,
+    /// No colour anywhere.
+    Never,
+}
+
+/// How a [`super::Screen`] behaves.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Table or JSON.
+    pub format: Format,
+    /// Colour on standard output.
+    pub color_out: bool,
+    /// Colour on standard error.
+    pub color_err: bool,
+    /// Columns of the terminal or of `COLUMNS`; `None` through a pipe, where
+    /// tables are not cut and prose is wrapped at 80.
+    pub width: Option<usize>,
+    /// No notes on standard error.
+    pub quiet: bool,
+    /// Show each kernel operation on standard error.
+    pub explain: bool,
+    /// Where steps are reported as JSON lines (a lesson's player listens).
+    pub report: Option<File>,
+}
+
+impl Settings {
+    /// What flags, environment and streams ask for together.
+    pub fn from_environment(format: Format, color: ColorChoice) -> Self {
+        Self {
+            format,
+            color_out: colour(color, std::io::stdout().is_terminal()),
+            color_err: colour(color, std::io::stderr().is_terminal()),
+            width: width(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `NO_COLOR` (no-color.org) wins over `CLICOLOR_FORCE`, a flag over both.
+fn colour(choice: ColorChoice, terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => false,
+        ColorChoice::Auto if set("CLICOLOR_FORCE") => true,
+        ColorChoice::Auto => terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+    }
+}
+
+fn width() -> Option<usize> {
+    let from_env = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let from_terminal = || {
+        rustix::termios::tcgetwinsize(std::io::stdout())
+            .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()))
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+    };
+    from_env.or_else(from_terminal).filter(|columns| *columns > 0).map(|columns| columns.max(20))
+}

@@ -1,0 +1,168 @@
+//! Tables are declared once, one entry per column; the table, its JSON and its
+//! help follow from that.
+
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use serde_json::{Map, json};
+
+use super::style::{self, Style};
+use super::wrap::width_of;
+
+/// Which side a column's cells stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A cell's value: formatted for people in a table, as it is in JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A count, an id, bytes.
+    Number(u64),
+    /// Text.
+    Text(String),
+    /// Several, joined with commas for people.
+    List(Vec<String>),
+    /// Yes or no.
+    Bool(bool),
+    /// Not known or not there: `-` for people, null in JSON.
+    None,
+}
+
+impl Value {
+    /// Text, or `None` where there is none.
+    pub fn maybe(text: Option<impl Into<String>>) -> Self {
+        text.map_or(Self::None, |text| Self::Text(text.into()))
+    }
+
+    fn for_people(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => printable(text),
+            Self::List(items) => printable(&items.join(",")),
+            Self::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+            Self::None => "-".to_owned(),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Number(number) => json!(number),
+            Self::Text(text) => json!(text),
+            Self::List(items) => json!(items),
+            Self::Bool(yes) => json!(yes),
+            Self::None => serde_json::Value::Null,
+        }
+    }
+}
+
+/// Text of others (a process's arguments, say) without what could drive the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// One column of a table of `R`s.
+pub struct Column<R> {
+    /// The heading; in lower case the key in JSON.
+    pub name: &'static str,
+    /// Which side its cells stand on.
+    pub align: Align,
+    /// What it says, for `--help`.
+    pub help: &'static str,
+    /// Its cell in a row.
+    pub value: fn(&R) -> Value,
+}
+
+/// A table of `R`s: its columns from left to right. Where the screen is too
+/// narrow, the last column is cut.
+pub struct Table<R: 'static>(pub &'static [Column<R>]);
+
+impl<R> Table<R> {
+    /// The table as text, at most `width` columns wide where a width is given.
+    pub fn render(&self, rows: &[R], width: Option<usize>, color: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let heading = |column: &Column<R>| style::paint(column.name, Style::Heading, color);
+        table.set_header(self.0.iter().map(heading));
+        for row in rows {
+            table.add_row(self.0.iter().map(|column| (column.value)(row).for_people()));
+        }
+        for (index, column) in self.0.iter().enumerate() {
+            let Some(drawn) = table.column_mut(index) else { continue };
+            drawn.set_padding(if index == 0 { (0, 0) } else { (2, 0) });
+            drawn.set_cell_alignment(match column.align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+        }
+        let lines = table.lines().map(|line| cut(line.trim_end(), width));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The rows as JSON objects, keyed by the columns' names in lower case.
+    pub fn json(&self, rows: &[R]) -> serde_json::Value {
+        let object = |row: &R| -> Map<String, serde_json::Value> {
+            let entry = |column: &Column<R>| (key(column.name), (column.value)(row).json());
+            self.0.iter().map(entry).collect()
+        };
+        rows.iter().map(object).collect()
+    }
+
+    /// The columns explained, for the end of a command's `--help`.
+    pub fn help(&self) -> String {
+        let widest = self.0.iter().map(|column| column.name.len()).max().unwrap_or(0);
+        let line = |column: &Column<R>| format!("  {:widest$}  {}", column.name, column.help);
+        format!("Columns:\n{}", self.0.iter().map(line).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+fn key(name: &str) -> String {
+    name.to_lowercase().replace([' ', '-'], "_")
+}
+
+fn cut(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| width_of(line) > *width) else {
+        return line.to_owned();
+    };
+    let mut kept = String::new();
+    for c in line.chars() {
+        kept.push(c);
+        if width_of(&kept) > width - 1 {
+            kept.pop();
+            break;
+        }
+    }
+    kept + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Table<(u64, &str)> = Table(&[
+        Column { name: "PID", align: Align::Right, help: "", value: |r| Value::Number(r.0) },
+        Column {
+            name: "COMMAND",
+            align: Align::Left,
+            help: "",
+            value: |r| Value::Text(r.1.into()),
+        },
+    ]);
+
+    #[test]
+    fn aligns_cuts_and_hides_control_characters() {
+        let rows = [(1, "init"), (1234, "a long\u{1b} command")];
+        assert_eq!(
+            TABLE.render(&rows, None, false),
+            " PID  COMMAND\n   1  init\n1234  a long? command"
+        );
+        assert_eq!(TABLE.render(&rows[1..], Some(12), false), " PID  COMMA…\n1234  a lon…");
+    }
+
+    #[test]
+    fn json_has_plain_values_and_snake_case_keys() {
+        assert_eq!(TABLE.json(&[(7, "x")]), json!([{"pid": 7, "command": "x"}]));
+    }
+}
