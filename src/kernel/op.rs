@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    clone, credentials, enter, execute, files, mount, netlink, seccomp, session, user,
+    clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -74,6 +74,7 @@ operations! {
     RemoveDir = files::RemoveDir,
     Seccomp = seccomp::Filter,
     SealBinary = enter::SealBinary,
+    SendSignal = pidfd::SendSignal,
     SetGid = credentials::SetGid,
     SetGroups = credentials::SetGroups,
     SetHostname = session::SetHostname,
