@@ -5,6 +5,8 @@
 //! plain text; colour, width and format are decided here.
 
 mod explain;
+pub mod keys;
+pub mod markdown;
 mod settings;
 mod style;
 pub mod table;
