@@ -14,9 +14,12 @@ mod shell;
 mod sight;
 mod test;
 
+pub use processes::{all as every_process, command as command_of};
 pub use test::{Compare, Probe, Test};
 
 use crate::container::registry::Container;
+
+use super::model::Claim;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,4 +124,14 @@ impl World {
         };
         self.containers.iter().flat_map(of).collect()
     }
+}
+
+/// Judges a claim: every check must hold; the first that does not is the evidence.
+pub fn judge(claim: &Claim, world: &World) -> Judgement {
+    let judged: Vec<_> = claim.checks.iter().map(|check| check.judge(world)).collect();
+    let first = |verdict| judged.iter().find(|judgement| judgement.verdict == verdict).cloned();
+    first(Verdict::DoesNotHold).or_else(|| first(Verdict::Untestable)).unwrap_or_else(|| {
+        let evidence: Vec<_> = judged.iter().map(|judgement| judgement.evidence.as_str()).collect();
+        Judgement { verdict: Verdict::Holds, evidence: evidence.join("; ") }
+    })
 }
