@@ -9,6 +9,8 @@
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `check` | is it true on this machine? |
 //! | `perform` | a lesson's lines, performed |
+//! | `stage` | what a lesson has started, and the way back |
+//! | `play` | the player |
 
 pub mod check;
 pub mod fault;
@@ -16,7 +18,9 @@ pub mod library;
 pub mod model;
 pub mod parse;
 pub mod perform;
+pub mod play;
 pub mod review;
+pub mod stage;
 pub mod words;
 
 use crate::error::Result;
