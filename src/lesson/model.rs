@@ -176,4 +176,36 @@ impl Lesson {
             })
         })
     }
+
+    /// Every line that playing or testing it performs, with its line in the file.
+    pub fn lines(&self) -> Vec<(usize, String)> {
+        let mut lines = Vec::new();
+        let blocks = self.intro.iter().chain(self.steps.iter().flat_map(|step| &step.blocks));
+        for block in blocks {
+            match &block.kind {
+                Kind::Run(fence) | Kind::Shell(fence) => lines.extend(fence.lines.iter().cloned()),
+                Kind::Article(article) => {
+                    lines.extend(article.parts.iter().map(|(line, _)| (block.line, line.clone())));
+                }
+                Kind::Predict(predict) => lines.extend(predict.measure.shell_line()),
+                Kind::Claim(claim) => lines.extend(claim.lines(block.line)),
+                Kind::Try(exercise) => {
+                    lines.extend(exercise.solution.iter().map(|line| (block.line, line.clone())));
+                    lines.extend(exercise.claim.lines(block.line));
+                }
+                _ => {}
+            }
+        }
+        lines
+    }
+}
+
+impl Claim {
+    fn lines(&self, line: usize) -> Vec<(usize, String)> {
+        let mut lines: Vec<_> = self.checks.iter().filter_map(Test::shell_line).collect();
+        if let Opposite::Command(command) = &self.opposite {
+            lines.push((line, command.clone()));
+        }
+        lines
+    }
 }

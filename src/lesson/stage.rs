@@ -207,9 +207,18 @@ impl Stage {
 /// Something that an exercise has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// What.
-    pub effect: Effect,
+    effect: Effect,
     identity: Identity,
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.effect, &self.identity) {
+            (Effect::File { path } | Effect::Tree { path }, _) => write!(f, "{}", path.display()),
+            (Effect::Process { what }, Identity::Process { pid, .. }) => write!(f, "process {pid} ({what})"),
+            (Effect::Process { what }, _) => f.write_str(what),
+        }
+    }
 }
 
 /// A watcher, and the file that tells a second terminal the lesson's variables.

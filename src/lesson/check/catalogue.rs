@@ -1,5 +1,7 @@
 //! Every named check: what it takes, how it is found out, what to type instead.
 
+use crate::kernel::capability;
+
 use super::{Answer, World, namespaces, processes, sight};
 
 /// One named check.
@@ -158,7 +160,7 @@ impl Entry {
                     namespaces::TYPES.join(", ")
                 ));
             }
-            if *kind == "CAPABILITY" && processes::capability_bit(argument).is_none() {
+            if *kind == "CAPABILITY" && capability::number(argument).is_none() {
                 return Err("a name of capabilities(7), as CAP_SYS_MODULE".to_owned());
             }
         }

@@ -81,6 +81,14 @@ impl Test {
         }
     }
 
+    /// The line that a shell would perform, with its line in the lesson's file.
+    pub fn shell_line(&self) -> Option<(usize, String)> {
+        match &self.probe {
+            Probe::Shell(line) => Some((self.line, line.clone())),
+            Probe::Named(..) => None,
+        }
+    }
+
     /// What the reader can type to see for themselves.
     pub fn typed(&self, world: &World) -> String {
         match &self.probe {

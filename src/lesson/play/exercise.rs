@@ -123,7 +123,7 @@ impl Player<'_> {
         if appeared.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = appeared.iter().map(|left| format!("{}", left.effect)).collect();
+        let names: Vec<_> = appeared.iter().map(ToString::to_string).collect();
         let question = format!("You made: {}. Remove it at the end of the lesson? y or n", names.join(", "));
         let wanted = match &mut self.page {
             Some(page) if ask => loop {

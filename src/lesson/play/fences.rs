@@ -26,8 +26,8 @@ impl Player<'_> {
         for (_, line) in &fence.lines {
             let done = self.stage.own(line)?;
             let Some(page) = &mut self.page else { continue };
-            let steps: Vec<&Step> =
-                done.steps.iter().filter(|step| fence.ops.iter().any(|op| op == step.name())).collect();
+            let named = |step: &&Step| self.all_operations || fence.ops.iter().any(|op| op == step.name());
+            let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
             page.performed(line, &steps, hidden, &done.output)?;
             page.exit_told(&done, fence.exit, None)?;

@@ -15,7 +15,8 @@ use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
 use crate::ui::{Screen, Style};
 
 use super::check::{self, Judgement, Verdict};
-use super::model::{Block, Claim, Kind, Lesson, Predict, Step};
+use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
+use super::progress;
 use super::stage::Stage;
 
 /// A claim of a lesson, judged on this machine.
@@ -49,6 +50,7 @@ pub struct Player<'a> {
     facts: Facts,
     /// Play `(more)` steps too.
     more: bool,
+    all_operations: bool,
     /// What has been judged so far.
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
@@ -71,7 +73,13 @@ impl<'a> Player<'a> {
         let title = format!("lesson {}", lesson.key());
         let stage = Stage::new(&title, look)?;
         let facts = Facts::new();
-        Ok(Self { lesson, page, stage, facts, more, judged: Vec::new(), asked: None })
+        let all_operations = false;
+        Ok(Self { lesson, page, stage, facts, more, all_operations, judged: Vec::new(), asked: None })
+    }
+
+    /// Shows every kernel operation of a command, not only those that a step is about.
+    pub fn show_all_operations(&mut self, all: bool) {
+        self.all_operations = all;
     }
 
     /// What the lesson as a whole lacks here: the need, why, and the fix.
@@ -227,6 +235,11 @@ impl<'a> Player<'a> {
         Ok(self.judged)
     }
 
+    /// An exercise solved, for `lesson test`.
+    pub fn replay_exercise(&mut self, exercise: &Try) -> Result<()> {
+        self.solve(exercise)
+    }
+
     /// The stage, for `lesson test`.
     pub fn stage(&mut self) -> &mut Stage {
         &mut self.stage
@@ -248,6 +261,11 @@ impl<'a> Player<'a> {
 
     fn heading(&mut self, index: usize, step: &Step) -> Result<()> {
         let Some(page) = &mut self.page else { return Ok(()) };
+        if page.has_keys() {
+            // At every step, so that the place is kept even when the player is killed.
+            let kept = progress::update(&self.lesson.key(), |progress| progress.at = Some(step.id.clone()));
+            page.warn_once(kept.err())?;
+        }
         let of = self.lesson.steps.len();
         let more = if step.more { "(more) " } else { "" };
         let heading = page.paint(&format!("{}/{of}  {more}{}", index + 1, step.title), Style::Heading);

@@ -1,7 +1,7 @@
 //! What the reader sees. With keys it waits where a screen is full; without,
 //! it runs straight through.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lesson::check::{Answer, Judgement, Unknown, Verdict};
 use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
@@ -18,12 +18,13 @@ pub struct Page<'a> {
     keys: bool,
     rows: usize,
     stopped: bool,
+    warned: bool,
 }
 
 impl<'a> Page<'a> {
     /// An empty page.
     pub fn new(screen: &'a mut Screen, keys: bool) -> Self {
-        Self { screen, keys, rows: 0, stopped: false }
+        Self { screen, keys, rows: 0, stopped: false, warned: false }
     }
 
     /// Whether somebody answers.
@@ -34,6 +35,17 @@ impl<'a> Page<'a> {
     /// Columns for prose.
     pub fn width(&self) -> usize {
         self.screen.width().min(80)
+    }
+
+    /// Says once that the reader's place cannot be kept.
+    pub fn warn_once(&mut self, error: Option<Error>) -> Result<()> {
+        match error {
+            Some(error) if !self.warned => {
+                self.warned = true;
+                self.put(&self.paint(&format!("Your place cannot be kept: {error}"), Style::Warning))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `text` in a style.
