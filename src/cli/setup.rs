@@ -4,9 +4,14 @@ use clap::Args;
 
 /// Look at this machine and say, per lesson, whether it is ready.
 ///
-/// Exits with 4 when no lesson can run here.
+/// Changes nothing: what has to be tried is tried in child processes, in
+/// namespaces that end with them. Exits with 4 when no lesson can run here.
 #[derive(Debug, Args)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Do not ask the network whether images can be fetched
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// Undo what a killed command left behind. Touches nothing that no journal names.
 #[derive(Debug, Args)]

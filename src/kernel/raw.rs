@@ -60,3 +60,28 @@ fn borrow<'a>(fd: i32) -> Option<std::os::fd::BorrowedFd<'a>> {
     (unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1)
         .then(|| unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })
 }
+
+/// Forks: `child` runs in a copy of this process, which ends with its answer
+/// as exit code, without this program's destructors and exit handlers.
+pub fn fork(child: impl FnOnce() -> i32) -> nix::Result<nix::unistd::Pid> {
+    // SAFETY: the child has this thread alone. It allocates, which glibc and musl
+    // allow after fork; locks of other threads it never takes, because callers
+    // fork before they start threads. It leaves by _exit(2) in every case.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(child),
+        nix::unistd::ForkResult::Child => {
+            let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: _exit only ends the process.
+            unsafe { libc::_exit(answer.unwrap_or(101)) }
+        }
+    }
+}
+
+/// What the kernel answers to a clone3(2) without arguments: EINVAL where it
+/// has the call, ENOSYS (or what a filter says) where not. Nothing is cloned.
+pub fn clone3_answer() -> nix::errno::Errno {
+    // SAFETY: a size of 0 is below CLONE_ARGS_SIZE_VER0, so the kernel refuses
+    // before it reads the pointer or makes a process.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0usize) };
+    if result == -1 { nix::errno::Errno::last() } else { nix::errno::Errno::UnknownErrno }
+}
