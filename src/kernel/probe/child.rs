@@ -71,18 +71,23 @@ struct Answer {
     end: String,
 }
 
+/// Forks; the copy runs `work` and ends with its answer as exit code.
+pub fn fork(work: impl FnOnce() -> i32) -> Result<Pid> {
+    match raw::fork().tried(|| "fork()")? {
+        Some(pid) => Ok(Pid::from_raw(pid)),
+        None => {
+            let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            raw::exit_now(answer.unwrap_or(101))
+        }
+    }
+}
+
 fn capture(what: &str, limit: Duration, work: impl FnOnce(OwnedFd) -> i32) -> Result<Answer> {
     let (reader, writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).tried(|| "pipe2(O_CLOEXEC)")?;
     let us = nix::unistd::getpid();
     let deadline = Instant::now() + limit;
-    let child = raw::fork(move || {
-        if die_with(us).is_err() {
-            return 1;
-        }
-        work(writer)
-    })
-    .tried(|| "fork()")?;
+    let child = fork(move || if die_with(us).is_ok() { work(writer) } else { 1 })?;
     let output = read_until(File::from(reader), deadline);
     if output.is_none() {
         let _ = kill(child, Signal::SIGKILL);

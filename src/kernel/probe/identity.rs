@@ -104,32 +104,6 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A range of ids in /etc/subuid or /etc/subgid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    /// The first id.
-    pub start: u32,
-    /// How many.
-    pub count: u32,
-}
-
-/// The ranges of a user in a file like /etc/subuid, where a user stands by
-/// name or by number (subuid(5)).
-pub fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<Range> {
-    let uid = uid.to_string();
-    let range = |line: &str| {
-        let mut fields = line.trim().split(':');
-        let owner = fields.next()?;
-        if Some(owner) != name && owner != uid {
-            return None;
-        }
-        let start = fields.next()?.parse().ok()?;
-        let count = fields.next()?.parse().ok()?;
-        (count > 0).then_some(Range { start, count })
-    };
-    text.lines().filter_map(range).collect()
-}
-
 /// How newuidmap or newgidmap may do what it does (`setuid root`, or a file
 /// capability), or nothing when it may not.
 pub fn privilege(program: &Path) -> Option<&'static str> {
@@ -146,18 +120,6 @@ pub fn privilege(program: &Path) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subordinate_ids_stand_by_name_or_number() {
-        let file = "# comment\nlearner:100000:65536\nother:165536:65536\n1000:300000:10\n\
-                    learner:x:1\nlearner:5\nlearner:7:0\n";
-        let expected =
-            [Range { start: 100_000, count: 65_536 }, Range { start: 300_000, count: 10 }];
-        assert_eq!(ranges(file, Some("learner"), 1000), expected);
-        assert_eq!(ranges(file, None, 1000), expected[1..]);
-        assert_eq!(ranges(file, Some("nobody"), 65534), []);
-        assert_eq!(ranges("", Some("learner"), 1000), []);
-    }
 
     fn identity(status: &str, map: &str) -> Identity {
         let proc = tempfile::tempdir().expect("a directory");

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::cgroup::Version;
 use super::engines::State;
-use super::identity::{self, Range};
 use super::userns::{self, FileSystem, Where};
-use super::{Engine, Facts, Namespace, Need, Verdict, calls, check, subids, tools};
+use super::{Engine, Facts, Namespace, Need, Verdict, calls, check, identity, subids, tools};
 use crate::kernel::config::Config;
 
 /// One thing that was looked up or tried.
@@ -49,7 +48,8 @@ impl Fact {
 impl Facts {
     /// Every fact, looked up now. The network comes last: it takes longest.
     pub fn all(&self) -> Vec<Fact> {
-        let sections: [(&'static str, fn(&Self) -> Vec<Fact>); 9] = [
+        type Section = (&'static str, fn(&Facts) -> Vec<Fact>);
+        let sections: [Section; 9] = [
             ("This machine", machine),
             ("You", you),
             ("User namespaces", user_namespaces),
@@ -94,8 +94,8 @@ fn you(facts: &Facts) -> Vec<Fact> {
 
 fn user_namespaces(facts: &Facts) -> Vec<Fact> {
     let ids = facts.subordinate_ids();
-    let ranges = |ranges: &[Range]| -> Vec<String> {
-        ranges.iter().map(|range| format!("{}:{}", range.start, range.count)).collect()
+    let ranges = |ranges: &[(u32, u32)]| -> Vec<String> {
+        ranges.iter().map(|(start, count)| format!("{start}:{count}")).collect()
     };
     let mut list = vec![Fact::tried("user namespace", "made", check(&Need::UserNamespace, facts))];
     for (name, system) in [("tmpfs in it", FileSystem::Tmpfs), ("proc in it", FileSystem::Proc)] {

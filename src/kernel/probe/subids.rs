@@ -11,18 +11,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, Uid, User, getegid, geteuid, getpid};
 
-use super::identity::{self, Range};
-use super::{Verdict, child, tools};
+use super::{Verdict, child, identity, tools};
 use crate::error::{Context, Error, Result};
-use crate::kernel::raw;
+use crate::kernel::user;
 
 /// What there is for mapping ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubordinateIds {
-    /// Our ranges in /etc/subuid.
-    pub uids: Vec<Range>,
+    /// Our ranges in /etc/subuid: first id and count.
+    pub uids: Vec<(u32, u32)>,
     /// Our ranges in /etc/subgid.
-    pub gids: Vec<Range>,
+    pub gids: Vec<(u32, u32)>,
     /// newuidmap and newgidmap: where, and by which privilege they may map.
     pub helpers: [(PathBuf, Option<&'static str>); 2],
     user: String,
@@ -34,8 +33,8 @@ impl SubordinateIds {
         let uid = geteuid();
         let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
         let read = |file: &str| {
-            let text = fs::read_to_string(root.join("etc").join(file)).unwrap_or_default();
-            identity::ranges(&text, name.as_deref(), uid.as_raw())
+            let file = root.join("etc").join(file);
+            user::subordinate(&file, name.as_deref(), uid.as_raw())
         };
         let helper = |program: &str| {
             let path = tools::find(program).unwrap_or_default();
@@ -95,15 +94,14 @@ impl SubordinateIds {
         child::attempt("mapping subordinate ids", Duration::from_secs(3), || {
             let (ready, tell) = pipe()?;
             let us = getpid();
-            let sleeper = raw::fork(|| {
+            let sleeper = child::fork(|| {
                 let entered = child::die_with(us).is_ok()
                     && unshare(CloneFlags::CLONE_NEWUSER).is_ok()
                     && child::die_with(us).is_ok();
                 let _ = rustix::io::write(&tell, if entered { b"y" } else { b"n" });
                 std::thread::sleep(Duration::from_secs(10));
                 0
-            })
-            .tried(|| "fork()")?;
+            })?;
             drop(tell);
             let mut answer = [0];
             let entered = rustix::io::read(&ready, &mut answer).is_ok() && answer == *b"y";
@@ -124,8 +122,8 @@ impl SubordinateIds {
         let own = [geteuid().as_raw(), getegid().as_raw()];
         let ranges = [self.uids.first(), self.gids.first()];
         for (((program, _), own), range) in self.helpers.iter().zip(own).zip(ranges) {
-            let Some(range) = range else { continue };
-            let numbers = [0, own, 1, 1, range.start, range.count].map(|number| number.to_string());
+            let Some((start, count)) = range else { continue };
+            let numbers = [0, own, 1, 1, *start, *count].map(|number| number.to_string());
             let line = format!("{} {pid} {}", program.display(), numbers.join(" "));
             let output = Command::new(program).arg(pid.to_string()).args(&numbers).output();
             let output = output.tried(|| line.clone())?;
@@ -164,7 +162,7 @@ pub fn user_line(uid: u32) -> String {
 mod tests {
     use super::*;
 
-    fn with(uids: &[Range], helpers: [(&str, Option<&'static str>); 2]) -> Option<Verdict> {
+    fn with(uids: &[(u32, u32)], helpers: [(&str, Option<&'static str>); 2]) -> Option<Verdict> {
         SubordinateIds {
             uids: uids.to_vec(),
             gids: uids.to_vec(),
@@ -176,7 +174,7 @@ mod tests {
 
     #[test]
     fn says_which_part_is_missing() {
-        let range = [Range { start: 100_000, count: 65_536 }];
+        let range = [(100_000, 65_536)];
         let setuid = Some("setuid root");
         let good = [("/usr/bin/newuidmap", setuid), ("/usr/bin/newgidmap", setuid)];
         assert_eq!(with(&range, good), None);

@@ -17,7 +17,6 @@ use rustix::fs::{Mode, OFlags};
 use super::{Verdict, child, identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
-use crate::kernel::raw;
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -152,12 +151,11 @@ fn in_grandchild(work: impl FnOnce() -> Result<()>) -> Result<()> {
     let us = getpid();
     let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).tried(|| "pipe2()")?;
     let (reader, writer): (OwnedFd, OwnedFd) = pipe;
-    let grandchild = raw::fork(|| {
+    let grandchild = child::fork(|| {
         let result = child::die_with(us).and_then(|()| work());
         let text = serde_json::to_vec(&result).unwrap_or_default();
         i32::from(rustix::io::write(&writer, &text).is_err())
-    })
-    .tried(|| "fork()")?;
+    })?;
     drop(writer);
     let mut text = String::new();
     std::io::Read::read_to_string(&mut fs::File::from(reader), &mut text).tried(|| "read()")?;
