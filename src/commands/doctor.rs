@@ -184,14 +184,24 @@ fn for_people(
         }
     }
     let mut section = "";
-    for fact in facts {
+    for (index, fact) in facts.iter().enumerate() {
         if fact.section != section {
             section = fact.section;
             text.push_str(&format!("\n{}\n", screen.paint(section, Style::Heading)));
         }
-        text.push_str(&fact_for_people(fact, screen));
+        let same = |other: &&Fact| fact.reason.is_some() && other.reason == fact.reason;
+        match facts[..index].iter().find(same) {
+            Some(other) => text.push_str(&fact_for_people(&as_above(fact, other), screen)),
+            None => text.push_str(&fact_for_people(fact, screen)),
+        }
     }
     screen.out(&text)
+}
+
+/// The same reason is said once.
+fn as_above(fact: &Fact, other: &Fact) -> Fact {
+    let reason = Some(format!("for the same reason as: {}", other.name));
+    Fact { reason, fix: None, ..fact.clone() }
 }
 
 /// ```text

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::{Verdict, identity};
+use super::{COMMAND, Verdict, identity};
 
 /// Where a controller lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Version {
     V1(PathBuf),
     /// In the unified hierarchy.
     V2,
+    /// Version 2 has what it does without a controller of that name.
+    Inherent(&'static str),
     /// The kernel has it, but no hierarchy does.
     Unused,
     /// Switched off at boot (`cgroup_disable=`).
@@ -46,10 +48,11 @@ impl Cgroups {
                 Version::V2
             } else if let Some(mount) = mounts.iter().find(|mount| mount.has(name)) {
                 Version::V1(mount.at.clone())
-            } else if enabled {
-                Version::Unused
-            } else {
+            } else if !enabled {
                 Version::Disabled
+            } else {
+                let inherent = unified.as_ref().and_then(|_| inherent(name));
+                inherent.map_or(Version::Unused, Version::Inherent)
             }
         };
         let mut controllers: Vec<(String, Version)> = Vec::new();
@@ -121,11 +124,11 @@ impl Cgroups {
         let program = identity::quoted(&identity::program().to_string_lossy());
         let own_user_manager = Path::new("/run/systemd/system").exists();
         let systemd = "systemd-run --user --scope -p Delegate=yes";
-        let sudo = identity::sudo_hint("COMMAND");
+        let sudo = identity::sudo_hint(COMMAND);
         Verdict::fixable(
             "your shell's cgroup is not delegated to you",
             if own_user_manager {
-                format!("{systemd} {program} COMMAND\nor: {sudo}")
+                format!("{systemd} {program} {COMMAND}\nor: {sudo}")
             } else {
                 sudo
             },
@@ -141,12 +144,24 @@ impl Cgroups {
     }
 }
 
+/// What became of a controller of version 1 in version 2 (cgroups(7), "cgroups version 2").
+fn inherent(name: &str) -> Option<&'static str> {
+    match name {
+        "cpuacct" => Some("cpu.stat"),
+        "blkio" => Some("the io controller"),
+        "devices" => Some("a BPF program"),
+        "freezer" => Some("cgroup.freeze"),
+        "perf_event" => Some("always on"),
+        _ => None,
+    }
+}
+
 fn not_writable(at: &Path) -> Verdict {
     let reason = format!("{} is not writable", at.display());
     if rustix::process::geteuid().is_root() {
         return Verdict::missing(format!("{reason}, though you are root (mounted read-only?)"));
     }
-    Verdict::fixable(reason, identity::sudo_hint("COMMAND"))
+    Verdict::fixable(reason, identity::sudo_hint(COMMAND))
 }
 
 fn may_write(path: &Path) -> bool {
@@ -213,7 +228,8 @@ mod tests {
     }
 
     const KERNEL: &str = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n\
-        cpu\t1\t1\t1\nmemory\t4\t13\t1\nnet_cls\t0\t1\t1\nhugetlb\t0\t1\t0\n";
+        cpu\t1\t1\t1\nmemory\t4\t13\t1\nnet_cls\t0\t1\t1\n\
+        hugetlb\t0\t1\t0\nfreezer\t0\t1\t1\n";
     const V1: &str = "\
         32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n\
         35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n";
@@ -241,6 +257,7 @@ mod tests {
         assert_eq!(v2.layout(), "v2");
         assert_eq!(of(&v2, "memory"), &Version::V2);
         assert_eq!(of(&v2, "misc"), &Version::V2);
+        assert_eq!(of(&v2, "freezer"), &Version::Inherent("cgroup.freeze"));
         let own = "/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope";
         assert_eq!(v2.own.as_deref(), Some(Path::new(own)));
         assert!(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Verdict, child, identity, tools};
+use super::{COMMAND, Engine, Verdict, child, identity, tools};
 use crate::error::{Context, Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -262,15 +262,21 @@ impl Found {
             }
             State::Elsewhere(reason) => Verdict::missing(format!("{name}: {reason}")),
             State::Closed(reason) => {
-                Verdict::fixable(format!("{name}: {reason}"), identity::sudo_hint("COMMAND"))
+                Verdict::fixable(format!("{name}: {reason}"), identity::sudo_hint(COMMAND))
             }
             State::Stopped(reason) => {
-                let start = if Path::new("/run/systemd/system").exists() {
+                let daemon = match self.engine {
+                    Engine::Docker => "dockerd",
+                    Engine::Incus => "incusd",
+                    _ => name,
+                };
+                let there = tools::find_anywhere(daemon).is_some();
+                let start = if !there && let Some(command) = tools::install(name, os_release) {
+                    command
+                } else if Path::new("/run/systemd/system").exists() {
                     format!("sudo systemctl start {name}")
-                } else if self.engine == Engine::Docker {
-                    "sudo dockerd &".to_owned()
                 } else {
-                    format!("sudo {name} &")
+                    format!("sudo {daemon} &")
                 };
                 Verdict::fixable(format!("{name} does not run: {reason}"), start)
             }

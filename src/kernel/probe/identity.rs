@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
-use super::{Verdict, tools};
+use super::{COMMAND, Verdict, tools};
 
 /// Our credentials, as far as they decide what can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Identity {
     pub fn root(&self) -> Verdict {
         if self.uid != 0 {
             let reason = format!("you are uid {}, not root", self.uid);
-            Verdict::fixable(reason, sudo_hint("COMMAND"))
+            Verdict::fixable(reason, sudo_hint(COMMAND))
         } else if !self.capabilities.contains(CapabilitySet::SYS_ADMIN) {
             Verdict::missing(
                 "this root lacks CAP_SYS_ADMIN, as in a container that is not --privileged",

@@ -206,7 +206,19 @@ impl Facts {
             [FileSystem::Tmpfs, FileSystem::Proc].into_iter().map(|fs| self.mounting(fs, place));
         let failed =
             made.chain(mounted).chain(std::iter::once_with(|| check(&Need::Seccomp, self)));
-        failed.into_iter().find(|verdict| !verdict.met()).unwrap_or(Verdict::Met)
+        let failed = failed.into_iter().find(|verdict| !verdict.met()).unwrap_or(Verdict::Met);
+        match failed {
+            // Root needs no user namespace at all, so it helps whatever the reason is.
+            Verdict::Missing { reason, fix } if place == Where::Inside => {
+                let sudo = sudo_hint(COMMAND);
+                let others = fix.filter(|fix| *fix != sudo);
+                let others = others.iter().map(|fix| fix.strip_prefix(&*sudo).unwrap_or(fix));
+                let others = others.map(|fix| fix.trim_start_matches("\nor: "));
+                let fixes: Vec<_> = std::iter::once(&*sudo).chain(others).collect();
+                Verdict::fixable(reason, fixes.join("\nor: "))
+            }
+            other => other,
+        }
     }
 
     fn reach(&self) -> Verdict {
@@ -234,7 +246,10 @@ pub fn check(need: &Need, facts: &Facts) -> Verdict {
             Verdict::Met => facts.mounting(FileSystem::Proc, Where::Inside),
             missing => missing,
         },
-        Need::SubordinateIds => facts.subordinate_ids().check(facts.os_release()),
+        Need::SubordinateIds => match facts.user_namespace() {
+            Verdict::Met => facts.subordinate_ids().check(facts.os_release()),
+            missing => missing,
+        },
         Need::Overlay => facts.overlay(facts.place()),
         Need::CgroupV1 => facts.cgroups().v1(),
         Need::CgroupV2 => facts.cgroups().v2(),

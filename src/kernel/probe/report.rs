@@ -36,7 +36,7 @@ impl Fact {
     /// A trial: `good` is what is said of one that succeeded.
     fn tried(name: impl Into<String>, good: impl Into<Value>, verdict: Verdict) -> Self {
         let fact = Self::plain(name, good);
-        match verdict {
+        match verdict.for_command("lesson 1") {
             Verdict::Met => Self { ok: Some(true), ..fact },
             Verdict::Missing { reason, fix } => {
                 Self { value: json!("no"), ok: Some(false), reason: Some(reason), fix, ..fact }
@@ -84,12 +84,15 @@ fn machine(facts: &Facts) -> Vec<Fact> {
 fn you(facts: &Facts) -> Vec<Fact> {
     let identity = facts.identity();
     let proc = facts.root.join("proc");
-    vec![
+    let mut list = vec![
         Fact::plain("user", subids::user_line(identity.uid)),
         Fact::tried("root", "yes", check(&Need::Root, facts)),
         Fact::plain("effective capabilities", identity.names()),
-        Fact::plain("capabilities lacking", identity.lacking(&proc)),
-    ]
+    ];
+    if identity.uid == 0 {
+        list.push(Fact::plain("capabilities lacking", identity.lacking(&proc)));
+    }
+    list
 }
 
 fn user_namespaces(facts: &Facts) -> Vec<Fact> {
@@ -161,6 +164,7 @@ fn control_groups(facts: &Facts) -> Vec<Fact> {
             match version {
                 Version::V1(at) => format!("v1 at {}", at.display()),
                 Version::V2 => "v2".to_owned(),
+                Version::Inherent(how) => format!("v2, as {how}"),
                 Version::Unused => "in no hierarchy".to_owned(),
                 Version::Disabled => "disabled at boot".to_owned(),
             },

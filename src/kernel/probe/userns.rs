@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{getegid, geteuid, getpid};
 use rustix::fs::{Mode, OFlags};
 
-use super::{Verdict, child, identity};
+use super::{COMMAND, Verdict, child, identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 
@@ -221,7 +221,6 @@ impl Switches {
     /// Why the kernel answered with `error`, and what to type, the gentlest first.
     pub fn explain(&self, error: &Error, program: &Path, root: bool) -> Verdict {
         let answer = error.to_string();
-        let sudo = || identity::as_root(program, "COMMAND");
         let one_time = |sysctl: &str| format!("sudo sysctl -w {sysctl}");
         let (reason, fixes) = if self.max_user_namespaces == Some(0) {
             let sysctl = "user.max_user_namespaces=15000";
@@ -237,8 +236,9 @@ impl Switches {
             (blame(error), Vec::new())
         };
         let mut fixes = fixes;
-        if !root {
-            fixes.insert(0, sudo());
+        // Root is bound by the limit, too, but by none of the others.
+        if !root && self.max_user_namespaces != Some(0) {
+            fixes.insert(0, identity::as_root(program, COMMAND));
         }
         let reason = format!("{reason}: {answer}");
         if fixes.is_empty() {
