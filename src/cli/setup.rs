@@ -1,4 +1,4 @@
-//! Set-up: `doctor`, `cleanup`, `completions`.
+//! Set-up: `doctor`, `cleanup`, `completions`, `man`.
 
 use clap::Args;
 
@@ -27,4 +27,12 @@ pub struct Completions {
     /// The shell to complete in
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Print a manual page: `under-the-hood man run | man -l -` shows it.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The command that it is about (`inspect ns`); without one, the whole program
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
