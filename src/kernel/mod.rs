@@ -14,7 +14,6 @@ pub mod mount;
 pub mod netlink;
 pub mod op;
 pub mod pidfd;
-pub mod probe;
 pub mod raw;
 pub mod seccomp;
 pub mod session;
