@@ -1,6 +1,7 @@
 //! What Linux offers. Every file is one facility of the kernel; its functions
 //! return values and never print.
 
+pub mod probe;
 pub mod capability;
 pub mod channel;
 pub mod clone;
@@ -13,7 +14,6 @@ pub mod mount;
 pub mod netlink;
 pub mod op;
 pub mod pidfd;
-pub mod probe;
 pub mod raw;
 pub mod seccomp;
 pub mod session;
