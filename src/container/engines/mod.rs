@@ -163,13 +163,14 @@ impl Detective {
     /// Starts work on `proc`; reads which containers of ours are running.
     pub fn new(proc: &Path) -> crate::error::Result<Self> {
         let host = Host::find(proc)?;
+        let host_cgroups = cgroup_path::of(proc, host.pid);
         Ok(Self {
             host,
             // A registry that cannot be read only means that names are missing.
             ours: registry::list().unwrap_or_default(),
             briefs: HashMap::new(),
             arguments: HashMap::new(),
-            host_cgroups: cgroup_path::of(proc, host.pid),
+            host_cgroups,
             proc: proc.to_owned(),
         })
     }
