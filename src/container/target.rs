@@ -20,7 +20,7 @@ pub struct Target {
 /// Finds what `text` means.
 pub fn resolve(proc: &Path, text: &str) -> Result<Target> {
     if let Some(pid) = as_pid(text)? {
-        process::open(proc, pid)?;
+        process::Status::read(proc, pid)?;
         return Ok(Target { pid, container: None });
     }
     let mut detective = Detective::new(proc)?;

@@ -8,3 +8,4 @@ pub mod mountinfo;
 pub mod namespace;
 pub mod process;
 pub mod raw;
+pub mod security;

@@ -10,9 +10,39 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use procfs::KernelStats;
 use procfs::prelude::FromReadSI;
-use procfs::process::{Process, Stat, Status};
+use procfs::process::{Process, Stat};
 
 use crate::error::{Context, Error, Result};
+
+/// /proc/PID/status, field by field. (The procfs crate reads it too, but not
+/// where a program has given itself a name that is not UTF-8.)
+#[derive(Debug, Clone)]
+pub struct Status(String);
+
+impl Status {
+    /// Reads it; one clear error where there is no such process.
+    pub fn read(proc: &Path, pid: i32) -> Result<Self> {
+        let path = proc.join(format!("{pid}/status"));
+        match fs::read(&path) {
+            Ok(status) => Ok(Self(text(&status))),
+            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ENOENT | Errno::ESRCH) => Err(no_such(pid)),
+                _ => Err(Error::io(format!("read({path:?})"), &error)),
+            },
+        }
+    }
+
+    /// A field, by its name in proc_pid_status(5).
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let value = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(value.trim())
+    }
+
+    /// Effective user id.
+    pub fn uid(&self) -> Option<u32> {
+        self.field("Uid")?.split_whitespace().nth(1)?.parse().ok()
+    }
+}
 
 /// The little that is read of many processes: one file, no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +57,11 @@ pub struct Brief {
 
 /// Reads a process's [`Brief`]; `None` when there is no such process (any more).
 pub fn brief(proc: &Path, pid: i32) -> Option<Brief> {
-    let status = fs::read(proc.join(format!("{pid}/status"))).ok()?;
-    let status = text(&status);
-    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let status = Status::read(proc, pid).ok()?;
     Some(Brief {
-        ppid: field("PPid:")?.parse().ok()?,
-        uid: field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?,
-        comm: field("Name:")?.to_owned(),
+        ppid: status.field("PPid")?.parse().ok()?,
+        uid: status.uid()?,
+        comm: status.field("Name")?.to_owned(),
     })
 }
 
@@ -113,40 +141,31 @@ pub fn boot_time(proc: &Path) -> Result<u64> {
         .map_err(|error| tried(&path, error))
 }
 
-/// Opens a process by the procfs crate; one clear error where there is none.
-pub fn open(proc: &Path, pid: i32) -> Result<Process> {
-    Process::new_with_root(proc.join(pid.to_string())).map_err(|error| match error {
-        procfs::ProcError::NotFound(_) => no_such(pid),
-        error => tried(&proc.join(pid.to_string()), error),
-    })
-}
-
 /// The error for a pid that is not there.
 pub fn no_such(pid: i32) -> Error {
     Error { errno: Some(Errno::ESRCH as i32), ..Error::new(format!("no process has pid {pid}")) }
         .hint("`ps -ef` lists the pids there are; `under-the-hood inspect ns` those of containers.")
 }
 
-/// /proc/PID/stat and /proc/PID/status.
-pub fn stat_and_status(proc: &Path, pid: i32) -> Result<(Stat, Status)> {
-    let process = open(proc, pid)?;
-    let failed = |name: &str, error| match error {
+/// /proc/PID/stat, by the procfs crate; one clear error where there is no such process.
+pub fn stat(proc: &Path, pid: i32) -> Result<Stat> {
+    let path = proc.join(pid.to_string());
+    let stat = Process::new_with_root(path.clone()).and_then(|process| process.stat());
+    stat.map_err(|error| match error {
         procfs::ProcError::NotFound(_) => no_such(pid),
-        error => tried(&proc.join(format!("{pid}/{name}")), error),
-    };
-    let stat = process.stat().map_err(|error| failed("stat", error))?;
-    let status = process.status().map_err(|error| failed("status", error))?;
-    Ok((stat, status))
+        error => tried(&path.join("stat"), error),
+    })
 }
 
 fn ps(proc: &Path, pid: i32, boot: u64) -> Result<Ps> {
-    let (stat, status) = stat_and_status(proc, pid)?;
+    let stat = stat(proc, pid)?;
+    let uid = Status::read(proc, pid)?.uid().unwrap_or_default();
     let ticks = procfs::ticks_per_second().max(1);
     let time = (stat.utime + stat.stime) / ticks;
     let started = boot + stat.starttime / ticks;
     let lived = now().saturating_sub(started).max(1);
     Ok(Ps {
-        uid: status.euid,
+        uid,
         pid,
         ppid: stat.ppid,
         cpu: (time * 100 / lived).min(99),
@@ -258,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_is_one_clear_error() {
-        let error = open(Path::new("/proc"), i32::MAX).expect_err("no such pid");
+        let error = stat(Path::new("/proc"), i32::MAX).expect_err("no such pid");
         assert_eq!(error.tried, format!("no process has pid {}", i32::MAX));
         assert!(error.is(Errno::ESRCH));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::tree;
+use super::{as_root, owner_json, tree};
 use crate::cli::inspect::{Ns, NsType};
 use crate::container::engines::{Detective, Found, Owner, Verdict};
 use crate::container::target;
@@ -149,7 +149,7 @@ fn of_process(proc: &Path, pid: i32) -> Result<Ids> {
     })?;
     if ids.iter().next().is_none() {
         let call = format!("readlink(\"{}/{pid}/ns/…\")", proc.display());
-        return Err(Error::call(call, nix::errno::Errno::EACCES).hint(as_root()));
+        return Err(Error::call(call, nix::errno::Errno::EACCES).hint(as_root("ns")));
     }
     Ok(ids)
 }
@@ -162,22 +162,12 @@ fn say_what_is_missing(census: &Census, detective: &Detective, screen: &Screen) 
                 format!("{many} processes were closed to us: what only they are in is not listed.")
             }
         };
-        screen.note(&format!("{what} {}", as_root()));
+        screen.note(&format!("{what} {}", as_root("ns")));
     }
     if detective.host().pid != 1 {
         let what = detective.host().what;
         screen.note(&format!("Pid 1 is closed to us, so \"host\" means the namespaces of {what}."));
     }
-}
-
-/// Root sees more; sudo needs the full path because it does not know ~/.cargo/bin.
-fn as_root() -> String {
-    if rustix::process::geteuid().is_root() {
-        return "Even root is refused where a process has capabilities that we lack.".to_owned();
-    }
-    let program = std::env::current_exe().ok();
-    let program = program.as_deref().map_or("under-the-hood".to_owned(), process::path_text);
-    format!("`sudo {program} inspect ns` sees more.")
 }
 
 fn kind_of(kind: NsType) -> Kind {
@@ -330,11 +320,7 @@ impl Judge<'_> {
 
 impl Row {
     fn owner(&self) -> String {
-        let label = match &self.verdict.owner {
-            Owner::Host => "host".to_owned(),
-            Owner::Container(found) => found.label(),
-            Owner::Unknown => "unknown".to_owned(),
-        };
+        let label = self.verdict.owner.label();
         match self.shared_with.len() {
             0 => label,
             others => format!("{label} +{others}"),
@@ -342,11 +328,6 @@ impl Row {
     }
 
     fn json(&self) -> Json {
-        let (kind, found) = match &self.verdict.owner {
-            Owner::Host => ("host", None),
-            Owner::Container(found) => ("container", Some(found)),
-            Owner::Unknown => ("unknown", None),
-        };
         let held_by = |holder: &Holder| match holder {
             Holder::File { pid, fd } => json!({ "kind": "open_file", "pid": pid, "fd": fd }),
             Holder::Mount { path, namespace, pid } => json!({
@@ -358,15 +339,8 @@ impl Row {
             Json::Array(rows) => rows.into_iter().next().unwrap_or_default(),
             other => other,
         };
-        object["owner"] = json!({
-            "kind": kind,
-            "label": self.owner(),
-            "engine": found.map(|found| found.engine.name()),
-            "id": found.and_then(|found| found.id.as_ref()),
-            "name": found.and_then(|found| found.name.as_ref()),
-            "evidence": self.verdict.evidence,
-            "shared_with": self.shared_with.iter().map(Found::label).collect::<Vec<_>>(),
-        });
+        object["owner"] = owner_json(&self.verdict);
+        object["owner"]["shared_with"] = self.shared_with.iter().map(Found::label).collect();
         object["uid"] = json!(self.uid);
         object["command"] = json!(self.pid.is_some().then_some(&self.command));
         object["held_by"] = self.holders.iter().map(held_by).collect();

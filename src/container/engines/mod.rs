@@ -111,6 +111,17 @@ pub enum Owner {
     Unknown,
 }
 
+impl Owner {
+    /// `host`, a container's label, or `unknown`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Host => "host".to_owned(),
+            Self::Container(found) => found.label(),
+            Self::Unknown => "unknown".to_owned(),
+        }
+    }
+}
+
 /// An owner and what speaks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {

@@ -146,7 +146,9 @@ mod tests {
         let found = of_process(root.path(), 7).expect("read");
         let seen: Vec<_> = found
             .iter()
-            .map(|found| (found.version, found.name.as_str(), found.path.as_str(), found.values.len()))
+            .map(|found| {
+                (found.version, found.name.as_str(), found.path.as_str(), found.values.len())
+            })
             .collect();
         let expected = [
             (1, "cpu", "/", 1),
