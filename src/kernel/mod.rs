@@ -1,9 +1,11 @@
 //! What Linux offers. Every file is one facility of the kernel; its functions
 //! return values and never print.
 
+pub mod probe;
 pub mod capability;
 pub mod channel;
 pub mod clone;
+pub mod config;
 pub mod credentials;
 pub mod enter;
 pub mod execute;

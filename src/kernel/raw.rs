@@ -229,3 +229,12 @@ pub fn default_signals() {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
+
+/// What the kernel answers to a clone3(2) without arguments: EINVAL where it
+/// has the call, ENOSYS (or what a filter says) where not. Nothing is cloned.
+pub fn clone3_answer() -> nix::errno::Errno {
+    // SAFETY: a size of 0 is below CLONE_ARGS_SIZE_VER0, so the kernel refuses
+    // before it reads the pointer or makes a process.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0usize) };
+    if result == -1 { nix::errno::Errno::last() } else { nix::errno::Errno::UnknownErrno }
+}
