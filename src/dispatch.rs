@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
     let global = &cli.global;
     match cli.command {
-        Command::Doctor(args) => commands::doctor::run(&args, &[], screen),
+        Command::Doctor(args) => commands::doctor::run(&args, screen),
         Command::Lesson(args) => commands::lesson::run(&args, global, screen),
         Command::Verify(args) => commands::lesson::verify(&args, global, screen),
         Command::Inspect(args) => commands::inspect::run(&args, screen),

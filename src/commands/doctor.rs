@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::cli::setup::Doctor;
 use crate::error::{Exit, Result};
-use crate::kernel::probe::{self, Fact, Facts, LessonNeeds, Need, Verdict};
+use crate::kernel::probe::{self, Fact, Facts, Need, Verdict};
+use crate::lesson::{self, Needs};
 use crate::ui::{Align, Column, Screen, Style, Table, Value, wrap};
 
 /// How a lesson stands on this machine.
@@ -76,9 +77,9 @@ const LESSONS: Table<Judged> = Table(&[
 ]);
 
 /// Looks at everything, prints it, and says by the exit code whether any lesson can run.
-pub fn run(args: &Doctor, lessons: &[LessonNeeds], screen: &mut Screen) -> Result<u8> {
-    let facts = Facts::new(args.offline);
-    let mut judged: Vec<_> = lessons.iter().map(|lesson| judge(lesson, &facts)).collect();
+pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
+    let facts = Facts::new().offline(args.offline);
+    let mut judged: Vec<_> = lesson::needs().iter().map(|lesson| judge(lesson, &facts)).collect();
     let lacks = number_fixes(&mut judged);
     let known = facts.all();
     if screen.json_wanted() {
@@ -96,13 +97,14 @@ pub fn run(args: &Doctor, lessons: &[LessonNeeds], screen: &mut Screen) -> Resul
 
 /// A lesson is ready when all it asks for is there, and cannot run when it
 /// lacks what the whole of it needs, or when none of its claims can be tested.
-fn judge(lesson: &LessonNeeds, facts: &Facts) -> Judged {
-    let command = format!("lesson {}", lesson.number);
+fn judge(lesson: &Needs, facts: &Facts) -> Judged {
+    let number = lesson.number.unwrap_or_default();
+    let command = format!("lesson {number}");
     let mut lacks: Vec<Lack> = Vec::new();
     let mut met = |needs: &[Need]| {
         let mut all = true;
         for need in needs {
-            let verdict = probe::check(need, facts).for_command(&command);
+            let verdict = probe::check_for(need, facts, &command);
             if let Verdict::Missing { reason, fix } = verdict {
                 all = false;
                 if !lacks.iter().any(|lack| lack.need == *need) {
@@ -112,8 +114,8 @@ fn judge(lesson: &LessonNeeds, facts: &Facts) -> Judged {
         }
         all
     };
-    let whole = met(&lesson.needs);
-    let claims_met = lesson.claims.iter().filter(|needs| met(needs)).count();
+    let whole = met(&lesson.lesson);
+    let claims_met = lesson.claims.iter().filter(|(_, needs)| met(needs)).count();
     let claims = lesson.claims.len();
     let state = match (whole, claims_met) {
         (false, _) => State::Cannot,
@@ -123,7 +125,7 @@ fn judge(lesson: &LessonNeeds, facts: &Facts) -> Judged {
     };
     let claims_met = if whole { claims_met } else { 0 };
     let title = lesson.title.clone();
-    Judged { number: lesson.number, title, state, claims_met, claims, lacks, fixes: Vec::new() }
+    Judged { number, title, state, claims_met, claims, lacks, fixes: Vec::new() }
 }
 
 /// Gives each different lack a number, in the order of the lessons.

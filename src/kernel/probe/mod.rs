@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use cgroup::Cgroups;
 pub use identity::{Identity, sudo_hint};
-pub use need::{Engine, LessonNeeds, Namespace, Need};
+pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;
 
@@ -62,9 +62,7 @@ impl Verdict {
         *self == Self::Met
     }
 
-    /// With the command that the reader wants to run in the fix: `lesson 1`.
-    #[must_use]
-    pub fn for_command(self, command: &str) -> Self {
+    fn for_command(self, command: &str) -> Self {
         match self {
             Self::Missing { reason, fix } => {
                 Self::Missing { reason, fix: fix.map(|fix| fix.replace(COMMAND, command)) }
@@ -92,12 +90,18 @@ pub struct Facts {
     engines: Memo<Engine, engines::Found>,
 }
 
+impl Default for Facts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Facts {
-    /// Of the machine that this program runs on; with `offline` no address is asked.
-    pub fn new(offline: bool) -> Self {
+    /// Of the machine that this program runs on.
+    pub fn new() -> Self {
         Self {
             root: PathBuf::from("/"),
-            offline,
+            offline: false,
             identity: OnceCell::new(),
             host: OnceCell::new(),
             os_release: OnceCell::new(),
@@ -110,6 +114,12 @@ impl Facts {
             namespaces: Memo::default(),
             engines: Memo::default(),
         }
+    }
+
+    /// The same; with `offline` no address is asked whether it can be reached.
+    #[must_use]
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
     }
 
     /// Kernel, distribution, and what "the host" is.
@@ -205,7 +215,7 @@ impl Facts {
         let mounted =
             [FileSystem::Tmpfs, FileSystem::Proc].into_iter().map(|fs| self.mounting(fs, place));
         let failed =
-            made.chain(mounted).chain(std::iter::once_with(|| check(&Need::Seccomp, self)));
+            made.chain(mounted).chain(std::iter::once_with(|| judge(&Need::Seccomp, self)));
         let failed = failed.into_iter().find(|verdict| !verdict.met()).unwrap_or(Verdict::Met);
         match failed {
             // Root needs no user namespace at all, so it helps whatever the reason is.
@@ -236,8 +246,19 @@ impl Facts {
     }
 }
 
-/// Whether this machine fulfils `need`.
+/// Whether this machine fulfils `need`; the fix runs the command again that the
+/// reader has just typed.
 pub fn check(need: &Need, facts: &Facts) -> Verdict {
+    let typed: Vec<_> = std::env::args().skip(1).map(|arg| identity::quoted(&arg)).collect();
+    check_for(need, facts, &typed.join(" "))
+}
+
+/// The same with another command of this program in the fix: `lesson 1`.
+pub fn check_for(need: &Need, facts: &Facts, command: &str) -> Verdict {
+    judge(need, facts).for_command(command)
+}
+
+fn judge(need: &Need, facts: &Facts) -> Verdict {
     facts.verdicts.get(need.clone(), || match need {
         Need::Root => facts.identity().root(),
         Need::Container => facts.container(),

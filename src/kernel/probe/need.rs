@@ -40,19 +40,6 @@ pub enum Need {
     Engine(Engine),
 }
 
-/// What one lesson asks for: `lesson` fills it in from the lessons' files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LessonNeeds {
-    /// Its number in the list.
-    pub number: u32,
-    /// Its title.
-    pub title: String,
-    /// What it cannot do without.
-    pub needs: Vec<Need>,
-    /// What each of its claims asks for beyond that; one entry per claim.
-    pub claims: Vec<Vec<Need>>,
-}
-
 /// A type of namespace other than `user`, which has a need of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cgroup::Version;
 use super::engines::State;
 use super::userns::{self, FileSystem, Where};
-use super::{Engine, Facts, Namespace, Need, Verdict, calls, check, identity, subids, tools};
+use super::{Engine, Facts, Namespace, Need, Verdict, calls, identity, judge, subids, tools};
 use crate::kernel::config::Config;
 
 /// One thing that was looked up or tried.
@@ -86,7 +86,7 @@ fn you(facts: &Facts) -> Vec<Fact> {
     let proc = facts.root.join("proc");
     let mut list = vec![
         Fact::plain("user", subids::user_line(identity.uid)),
-        Fact::tried("root", "yes", check(&Need::Root, facts)),
+        Fact::tried("root", "yes", judge(&Need::Root, facts)),
         Fact::plain("effective capabilities", identity.names()),
     ];
     if identity.uid == 0 {
@@ -100,7 +100,7 @@ fn user_namespaces(facts: &Facts) -> Vec<Fact> {
     let ranges = |ranges: &[(u32, u32)]| -> Vec<String> {
         ranges.iter().map(|(start, count)| format!("{start}:{count}")).collect()
     };
-    let mut list = vec![Fact::tried("user namespace", "made", check(&Need::UserNamespace, facts))];
+    let mut list = vec![Fact::tried("user namespace", "made", judge(&Need::UserNamespace, facts))];
     for (name, system) in [("tmpfs in it", FileSystem::Tmpfs), ("proc in it", FileSystem::Proc)] {
         list.push(Fact::tried(name, "mounted", facts.mounting(system, Where::Inside)));
     }
@@ -115,13 +115,13 @@ fn user_namespaces(facts: &Facts) -> Vec<Fact> {
         };
         list.push(Fact::plain(name, value));
     }
-    list.push(Fact::tried("a range of ids", "mapped", check(&Need::SubordinateIds, facts)));
+    list.push(Fact::tried("a range of ids", "mapped", judge(&Need::SubordinateIds, facts)));
     list
 }
 
 fn namespaces(facts: &Facts) -> Vec<Fact> {
     let made =
-        |kind: Namespace| Fact::tried(kind.name(), "made", check(&Need::Namespace(kind), facts));
+        |kind: Namespace| Fact::tried(kind.name(), "made", judge(&Need::Namespace(kind), facts));
     Namespace::ALL.into_iter().map(made).collect()
 }
 
@@ -129,9 +129,9 @@ fn kernel(facts: &Facts) -> Vec<Fact> {
     let place = facts.place();
     let api = userns::try_mount_api(place);
     let mut list = vec![
-        Fact::tried("overlayfs", "mounted", check(&Need::Overlay, facts)),
+        Fact::tried("overlayfs", "mounted", judge(&Need::Overlay, facts)),
         Fact::tried("fsopen, move_mount", "mounted", facts.explain(&api, place)),
-        Fact::tried("seccomp", "a filter was installed", check(&Need::Seccomp, facts)),
+        Fact::tried("seccomp", "a filter was installed", judge(&Need::Seccomp, facts)),
         Fact::tried("clone3", "there", calls::clone3()),
         Fact::tried("openat2", "there", calls::openat2()),
     ];
@@ -155,8 +155,8 @@ fn control_groups(facts: &Facts) -> Vec<Fact> {
     let cgroups = facts.cgroups();
     let mut list = vec![
         Fact::plain("layout", cgroups.layout()),
-        Fact::tried("version 1", "writable", check(&Need::CgroupV1, facts)),
-        Fact::tried("version 2", "writable", check(&Need::CgroupV2, facts)),
+        Fact::tried("version 1", "writable", judge(&Need::CgroupV1, facts)),
+        Fact::tried("version 2", "writable", judge(&Need::CgroupV2, facts)),
     ];
     for (name, version) in &cgroups.controllers {
         list.push(Fact::plain(
@@ -190,7 +190,7 @@ fn engines(facts: &Facts) -> Vec<Fact> {
             // Not having an engine is nothing to repair: only lessons may ask for one.
             State::Absent => Fact::plain(engine.name(), described),
             _ => {
-                let verdict = check(&Need::Engine(engine), facts);
+                let verdict = judge(&Need::Engine(engine), facts);
                 Fact { value: json!(described), ..Fact::tried(engine.name(), "", verdict) }
             }
         }
@@ -201,7 +201,7 @@ fn engines(facts: &Facts) -> Vec<Fact> {
 fn programs(facts: &Facts) -> Vec<Fact> {
     let fact = |name: &&str| {
         let path = tools::find(name).map(|path| path.display().to_string());
-        let verdict = check(&Need::Tool((*name).to_owned()), facts);
+        let verdict = judge(&Need::Tool((*name).to_owned()), facts);
         Fact::tried(*name, path.unwrap_or_default(), verdict)
     };
     let mut list = vec![Fact::plain("this program", identity::program().display().to_string())];
