@@ -72,7 +72,7 @@ impl<'a> Player<'a> {
     fn new(lesson: &'a Lesson, page: Option<Page<'a>>, look: (bool, usize), more: bool) -> Result<Self> {
         let title = format!("lesson {}", lesson.key());
         let stage = Stage::new(&title, look)?;
-        let facts = Facts::new();
+        let facts = Facts::new(false);
         let all_operations = false;
         Ok(Self { lesson, page, stage, facts, more, all_operations, judged: Vec::new(), asked: None })
     }
@@ -107,7 +107,7 @@ impl<'a> Player<'a> {
             }
             self.heading(index, step)?;
             for block in &step.blocks {
-                if !self.block(block)? {
+                if !self.block(block)? || self.page.as_ref().is_some_and(Page::stopped) {
                     return Ok(End::Stopped(index));
                 }
             }
