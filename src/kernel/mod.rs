@@ -15,6 +15,7 @@ pub mod pidfd;
 pub mod raw;
 pub mod seccomp;
 pub mod session;
+pub mod tree;
 pub mod undo;
 pub mod user;
 pub mod watcher;
