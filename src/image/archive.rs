@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -12,18 +11,17 @@ use tar::{Builder, EntryType, Header};
 use crate::error::{Context, Result};
 use crate::kernel::tree::{Entry, Node};
 
-/// Writes the archive. Copies are read from the files they are copies of, or,
-/// with `made`, from the tree that was made there.
-pub fn write(entries: &[Entry], made: Option<&Path>, out: impl Write) -> Result<()> {
+/// Writes the archive; copies are read from the files they are copies of.
+pub fn write(entries: &[Entry], out: impl Write) -> Result<()> {
     let mut archive = Builder::new(out);
     for entry in entries {
-        append(&mut archive, entry, made)
+        append(&mut archive, entry)
             .tried(|| format!("adding {} to the archive", entry.path.display()))?;
     }
     archive.into_inner().and_then(|mut out| out.flush()).tried(|| "ending the archive")
 }
 
-fn append(archive: &mut Builder<impl Write>, entry: &Entry, made: Option<&Path>) -> io::Result<()> {
+fn append(archive: &mut Builder<impl Write>, entry: &Entry) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_mtime(0);
     header.set_uid(0);
@@ -48,7 +46,7 @@ fn append(archive: &mut Builder<impl Write>, entry: &Entry, made: Option<&Path>)
             archive.append_data(&mut header, path, text.as_bytes())
         }
         Node::Copy { from, mode } => {
-            let file = File::open(made.map_or_else(|| from.clone(), |made| made.join(path)))?;
+            let file = File::open(from)?;
             let size = file.metadata()?.len();
             header.set_entry_type(EntryType::Regular);
             header.set_mode(*mode);
@@ -77,9 +75,9 @@ impl Read for Exactly {
 }
 
 /// The SHA-256 of the archive, in hexadecimal.
-pub fn diff_id(entries: &[Entry], made: Option<&Path>) -> Result<String> {
+pub fn diff_id(entries: &[Entry]) -> Result<String> {
     let mut sum = Sum(Sha256::new());
-    write(entries, made, io::BufWriter::with_capacity(1 << 16, &mut sum))?;
+    write(entries, io::BufWriter::with_capacity(1 << 16, &mut sum))?;
     Ok(sum.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

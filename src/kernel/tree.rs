@@ -79,6 +79,8 @@ pub struct FillTree {
     pub path: String,
     /// What comes into it.
     pub entries: Vec<Entry>,
+    /// What a person would type to much the same effect.
+    pub shell: String,
 }
 
 impl Operation for FillTree {
@@ -97,7 +99,7 @@ impl Operation for FillTree {
             ),
             "a root file system is nothing but files: programs, the libraries they need, a few texts in /etc",
         )
-        .shell(format!("cp --parents -d PROGRAM LIBRARY... {}", self.path))
+        .shell(&self.shell)
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {

@@ -22,6 +22,8 @@ const DIRECTORIES: [&str; 4] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"];
 /// Where programs are on NixOS and Guix; they come in as links from /usr/bin.
 const PROFILES: [&str; 2] = ["/run/current-system/sw/bin", "/run/current-system/profile/bin"];
 
+const GET_BUSYBOX: &str = "Install a static busybox: package busybox-static on Debian, Ubuntu and Alpine, busybox on Fedora.";
+
 const BUSYBOXES: [&str; 4] =
     ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/lib/busybox/busybox-static"];
 
@@ -32,18 +34,33 @@ const TERMINALS: [&str; 9] = [
 ];
 
 /// What an image is made of, before it is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Contents {
+    /// What its programs were taken from.
+    pub source: Source,
     /// Its files.
     pub entries: Vec<Entry>,
     /// Its programs.
     pub programs: Vec<Program>,
     /// The names that a static busybox answers to; none where there is no busybox.
     pub applets: Vec<String>,
-    /// Paths of the libraries that came along.
-    pub libraries: Vec<PathBuf>,
+    /// The libraries that came along.
+    pub libraries: Vec<Library>,
     /// Programs that were wanted and are not in it, and why.
     pub missing: Vec<Missing>,
+}
+
+impl Contents {
+    fn empty(source: Source) -> Self {
+        Self {
+            source,
+            entries: Vec::new(),
+            programs: Vec::new(),
+            applets: Vec::new(),
+            libraries: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// A program that is in the image.
@@ -59,6 +76,15 @@ pub struct Program {
     pub libraries: Vec<String>,
 }
 
+/// A library that is in the image, or a loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// The file of the host that it is a copy of.
+    pub from: PathBuf,
+    /// The size of that file.
+    pub bytes: u64,
+}
+
 /// A program that is not in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -68,10 +94,24 @@ pub struct Missing {
     pub reason: String,
 }
 
-/// Looks at a host and decides; changes nothing.
-pub fn of(host: &Host) -> Result<Contents> {
-    match busybox(host) {
+/// What the programs are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// One static busybox: small, and it needs no library.
+    Busybox,
+    /// The machine's own programs.
+    Programs,
+}
+
+/// Looks at a host and decides, unless the source is given; changes nothing.
+pub fn of(host: &Host, source: Option<Source>) -> Result<Contents> {
+    let busybox = if source == Some(Source::Programs) { None } else { busybox(host) };
+    match busybox {
         Some((path, applets)) => Ok(from_busybox(host, &path, applets)),
+        None if source == Some(Source::Busybox) => {
+            Err(Error::cannot("this machine has no static busybox that can be started")
+                .hint(format!("{GET_BUSYBOX} Or leave --from away: then its own programs are copied.")))
+        }
         None => from_programs(host),
     }
 }
@@ -109,7 +149,8 @@ fn from_busybox(host: &Host, path: &Path, applets: Vec<String>) -> Contents {
     tree.put("usr/sbin", Node::Link("../bin".into()));
     let program =
         Program { name: "busybox".into(), from: path.to_owned(), bytes, libraries: Vec::new() };
-    Contents { entries: tree.entries(), programs: vec![program], applets, ..Contents::default() }
+    let entries = tree.entries();
+    Contents { entries, programs: vec![program], applets, ..Contents::empty(Source::Busybox) }
 }
 
 fn from_programs(host: &Host) -> Result<Contents> {
@@ -117,13 +158,13 @@ fn from_programs(host: &Host) -> Result<Contents> {
         host,
         libraries: Libraries::of(host),
         tree: skeleton::tree(),
-        contents: Contents::default(),
+        contents: Contents::empty(Source::Programs),
         imported: BTreeSet::new(),
     };
     if let Err(reason) = copier.program("sh") {
         return Err(Error::cannot("making the base image from this machine's programs")
             .said(format!("its shell, sh, cannot be used: {reason}"))
-            .hint("Install a static busybox: package busybox-static on Debian and Ubuntu, busybox on Fedora, busybox-static on Alpine."));
+            .hint(GET_BUSYBOX));
     }
     for name in wanted() {
         if let Err(reason) = copier.program(name) {
@@ -133,7 +174,8 @@ fn from_programs(host: &Host) -> Result<Contents> {
     copier.terminals();
     let Copier { tree, mut contents, imported, .. } = copier;
     contents.entries = tree.entries();
-    contents.libraries = imported.into_iter().collect();
+    let library = |from: PathBuf| Library { bytes: size(&host.at(&from)), from };
+    contents.libraries = imported.into_iter().map(library).collect();
     Ok(contents)
 }
 

@@ -108,6 +108,32 @@ impl Tree {
         self.0.contains_key(&relative(path.as_ref()))
     }
 
+    /// The tree that stands in a directory.
+    pub fn read(root: &Path) -> io::Result<Self> {
+        let mut tree = Self::default();
+        let mut ahead = vec![PathBuf::new()];
+        while let Some(directory) = ahead.pop() {
+            for entry in std::fs::read_dir(root.join(&directory))? {
+                let entry = entry?;
+                let path = directory.join(entry.file_name());
+                let metadata = entry.metadata()?;
+                let mode = metadata.permissions().mode() & 0o7777;
+                let node = if metadata.is_symlink() {
+                    Node::Link(std::fs::read_link(entry.path())?)
+                } else if metadata.is_dir() {
+                    ahead.push(path.clone());
+                    Node::Directory(mode)
+                } else if metadata.is_file() {
+                    Node::Copy { from: entry.path(), mode }
+                } else {
+                    return Err(io::Error::other(format!("{} is a device, pipe or socket", path.display())));
+                };
+                tree.0.insert(path, node);
+            }
+        }
+        Ok(tree)
+    }
+
     /// The files, parents before what is in them.
     pub fn entries(&self) -> Vec<Entry> {
         let entry = |(path, node): (&PathBuf, &Node)| Entry { path: path.clone(), node: node.clone() };
