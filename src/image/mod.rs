@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod base;
+pub mod export;
 
 use crate::error::{Error, Result};
 
