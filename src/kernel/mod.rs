@@ -23,6 +23,7 @@ pub mod raw;
 pub mod seccomp;
 pub mod security;
 pub mod session;
+pub mod tree;
 pub mod undo;
 pub mod user;
 pub mod watcher;
