@@ -155,9 +155,9 @@ fn show(
         screen.table(&MISSING, &contents.missing)?;
     }
     screen.out(&format!(
-        "\n{} programs, {} libraries, {:.1} MiB",
-        contents.programs.len(),
-        contents.libraries.len(),
+        "\n{}, {}, {:.1} MiB",
+        counted(contents.programs.len(), "program", "programs"),
+        counted(contents.libraries.len(), "library", "libraries"),
         bytes(plan) as f64 / f64::from(1 << 20)
     ))?;
     screen.out(&format!("key   {}", rootfs.key))?;
@@ -167,6 +167,10 @@ fn show(
         screen.out(&format!("file  {} ({bytes} bytes)", file.display()))?;
     }
     screen.prose(&format!("\n{HONEST}"))
+}
+
+fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 fn bytes(plan: &Plan) -> u64 {

@@ -78,7 +78,10 @@ fn the_archive_is_for_other_tools() {
     uth.run(["image", "base", "-o", "/dev/null"]).one_error(2);
     uth.run(["image", "base", "-o", "/no/such/directory/x.tar"]).one_error(1);
     let hidden = std::fs::read_dir(uth.home()).unwrap().flatten();
-    let hidden: Vec<_> = hidden.map(|entry| entry.file_name()).filter(|name| name.as_encoded_bytes()[0] == b'.').collect();
+    let hidden: Vec<_> = hidden
+        .map(|entry| entry.file_name())
+        .filter(|name| name.as_encoded_bytes()[0] == b'.')
+        .collect();
     assert!(hidden.is_empty(), "half an archive is left: {hidden:?}");
 }
 
