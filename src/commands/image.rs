@@ -120,7 +120,7 @@ fn as_json(
             Source::Busybox => "busybox",
             Source::Programs => "programs",
         },
-        "bytes": bytes(plan),
+        "bytes": contents.bytes(),
         "programs": PROGRAMS.json(&contents.programs),
         "applets": contents.applets,
         "libraries": LIBRARIES.json(&contents.libraries),
@@ -158,7 +158,7 @@ fn show(
         "\n{}, {}, {:.1} MiB",
         counted(contents.programs.len(), "program", "programs"),
         counted(contents.libraries.len(), "library", "libraries"),
-        bytes(plan) as f64 / f64::from(1 << 20)
+        contents.bytes() as f64 / f64::from(1 << 20)
     ))?;
     screen.out(&format!("key   {}", rootfs.key))?;
     let again = if made { "" } else { " (was there already)" };
@@ -171,9 +171,4 @@ fn show(
 
 fn counted(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
-}
-
-fn bytes(plan: &Plan) -> u64 {
-    let programs = plan.contents.programs.iter().map(|program| program.bytes);
-    programs.chain(plan.contents.libraries.iter().map(|library| library.bytes)).sum()
 }

@@ -66,7 +66,7 @@ impl Plan {
         let mut watch = Watch::start(Place::Data, "image base")?;
         let result = self.make_watched(&mut watch, observer);
         let left = watch.end();
-        let made = result?;
+        let made = result.map_err(|error| self.with_room(error))?;
         match left?.first() {
             None => Ok((self.rootfs(), made)),
             Some(left) => Err(Error::new("tidying up after making the base image").said(left)),
@@ -92,6 +92,17 @@ impl Plan {
         }
         op::perform_all(&self.naming(), Actor::Launcher, &mut world, observer)?;
         Ok(made)
+    }
+
+    fn with_room(&self, error: Error) -> Error {
+        if error.hint.is_some() || !(error.is(Errno::ENOSPC) || error.is(Errno::EDQUOT)) {
+            return error;
+        }
+        let needed = self.contents.bytes().div_ceil(1 << 20);
+        error.hint(format!(
+            "It needs {needed} MiB there, and nothing is left of it now. UTH_HOME=DIR puts \
+             everything this program keeps under DIR."
+        ))
     }
 
     fn is_made(&self) -> bool {
