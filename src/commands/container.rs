@@ -7,22 +7,20 @@ use crate::container::machine::Machine;
 use crate::container::spec::{Process, Spec, check_hostname, check_name, usage};
 use crate::container::{exec as entering, plan, registry, stop as stopping};
 use crate::error::{Error, Exit, Result};
+use crate::image::{self, base};
 use crate::kernel::enter;
 use crate::ui::Screen;
-use crate::{image, journal};
 
 /// `run`
 pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     args.name.as_deref().map_or(Ok(()), check_name)?;
     args.hostname.as_deref().map_or(Ok(()), check_hostname)?;
     let machine = Machine::look()?;
+    image::resolve(&args.image).map_err(before_the_command)?;
     if global.dry_run {
-        let rootfs = image::find(&args.image).map_err(before_the_command)?;
-        let id = journal::new_token()?;
-        let plan = plan::Plan::new(&spec(args, id, rootfs)?, &machine)?;
-        return screen.plan(&plan.steps()).map(|()| 0);
+        return dry_run(args, &machine, screen);
     }
-    let rootfs = image::resolve(&args.image, screen).map_err(before_the_command)?;
+    let rootfs = base::ensure(screen).map_err(before_the_command)?;
     let watch = watch(&format!("run {} {}", args.image, args.command.join(" ")))
         .map_err(before_the_command)?;
     let spec = spec(args, watch.token().to_owned(), rootfs)?;
@@ -42,12 +40,26 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     }
 }
 
-fn spec(args: &Run, id: String, rootfs: image::base::Rootfs) -> Result<Spec> {
+/// The plan, after that of the image when there is none yet.
+fn dry_run(args: &Run, machine: &Machine, screen: &mut Screen) -> Result<u8> {
+    let (mut steps, rootfs) = match base::find()? {
+        Some(rootfs) => (Vec::new(), rootfs),
+        None => {
+            let plan = base::Plan::of(&base::Host("/".into()), None)?;
+            (plan.describe()?, plan.rootfs())
+        }
+    };
+    let plan = plan::Plan::new(&spec(args, "$id".to_owned(), rootfs)?, machine)?;
+    steps.extend(plan.steps());
+    screen.plan(&steps).map(|()| 0)
+}
+
+fn spec(args: &Run, id: String, rootfs: base::Rootfs) -> Result<Spec> {
     let command =
         if args.command.is_empty() { rootfs.default_command.clone() } else { args.command.clone() };
     let hostname = args.hostname.clone().unwrap_or_else(|| id.clone());
     let mut env = rootfs.env.clone();
-    env.push(format!("HOSTNAME={hostname}"));
+    env.extend([format!("HOSTNAME={hostname}"), "HOME=/root".to_owned()]);
     let mut process = process(command, &env, &args.process, args.tty)?;
     process.interactive = args.interactive;
     process.detached = args.detach;

@@ -75,6 +75,7 @@ fn start(
     let lock = registry::lock()?;
     name_is_free(&spec.name)?;
     let parent = PidFd::open(watch.pid())?;
+    slots.set("shim", watch.pid());
     let mut world = World::new(&mut slots);
     world.hand_over = standard_streams(&spec.process)?;
     world.hand_over.push(theirs.into());
@@ -82,7 +83,7 @@ fn start(
     perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
     drop(world);
     drop(lock);
-    let process = PidFd::open(slots.number("child")?)?;
+    let process = PidFd::open(slots.number("pid")?)?;
     ours.send(&ToInit::Go { ops: plan.newborn, slots: slots.clone(), fds: Vec::new() }, &[])?;
     let message =
         ToInit::Plan { ops: plan.init, in_child: None, slots, fds: vec!["parent".to_owned()] };

@@ -78,7 +78,7 @@ fn launcher(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
         if !user.full {
             let why = "an ordinary user may map groups only after giving up setgroups(2): \
                        dropping a group could otherwise open what it keeps closed";
-            ops.push(WriteFile::tell("/proc/$child/setgroups", "deny", why).into());
+            ops.push(WriteFile::tell("/proc/$pid/setgroups", "deny", why).into());
         }
         for (kind, map, helper) in user.maps.clone() {
             ops.push(IdMap { kind, map, helper }.into());

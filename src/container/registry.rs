@@ -23,6 +23,8 @@ pub struct Container {
     pub pid: i32,
     /// When that process started: field 22 of /proc/PID/stat, in clock ticks since boot.
     pub start: u64,
+    /// The process that is its parent and monitor (the shim).
+    pub shim: i32,
     /// What it was made from.
     pub image: String,
     /// The command and its arguments.
@@ -53,7 +55,7 @@ pub fn path(id: &str) -> Result<PathBuf> {
 }
 
 /// The record of a container that is about to be made, for the plan: its pid
-/// and start time are slots still.
+/// and start time, and its shim, are slots still.
 pub fn record(spec: &Spec) -> String {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -62,6 +64,7 @@ pub fn record(spec: &Spec) -> String {
         name: spec.name.clone(),
         pid: 0,
         start: 0,
+        shim: 0,
         image: spec.image.clone(),
         command: spec.process.command.clone(),
         hostname: spec.hostname.clone(),
@@ -69,12 +72,14 @@ pub fn record(spec: &Spec) -> String {
         created: now.as_secs(),
     };
     let mut record = serde_json::json!(container);
-    record["pid"] = "$child".into();
-    record["start"] = "$child_start".into();
-    // Only these two are numbers to come; a `$child` in somebody's command is not.
-    literal(&record.to_string())
-        .replace(r#""pid":"$$child""#, r#""pid":$child"#)
-        .replace(r#""start":"$$child_start""#, r#""start":$child_start"#)
+    let known_later = ["pid", "start", "shim"];
+    for key in known_later {
+        record[key] = format!("${key}").into();
+    }
+    // Only these are numbers to come; a `$pid` in somebody's command is not.
+    known_later.iter().fold(literal(&record.to_string()), |record, key| {
+        record.replace(&format!(r#""{key}":"$${key}""#), &format!(r#""{key}":${key}"#))
+    })
 }
 
 /// Keeps everybody else from starting a container until it is dropped, so that
