@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use expectrl::session::OsSession;
 use expectrl::{Eof, Expect, Session};
 
 use crate::harness::Uth;
@@ -171,7 +172,7 @@ impl Small {
         Self { path: directory.to_str().unwrap().to_owned(), made, uth }
     }
 
-    fn session(&self, args: &[&str]) -> Session {
+    fn session(&self, args: &[&str]) -> OsSession {
         let mut command = self.uth.command(["lesson", &self.path]);
         command.args(args).env("TERM", "dumb").env_remove("COLUMNS");
         command.stdin(std::process::Stdio::inherit());
@@ -213,6 +214,8 @@ fn without_a_terminal_the_solutions_are_played_and_undone() {
 fn a_reader_predicts_fails_is_helped_and_comes_back() {
     let small = Small::new();
     let mut session = small.session(&["--trust"]);
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
     session.expect("What do you think?").unwrap();
     session.send("2").unwrap();
     session.expect("Not as you thought: 1. four").unwrap();
@@ -228,15 +231,16 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
 
     let mut session = small.session(&["--trust"]);
     session.expect("Taken up again at step 2").unwrap();
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
     session.expect("Enter when it is done").unwrap();
     std::fs::write(&small.made, "").unwrap();
     session.send("\r").unwrap();
     session.expect("Remove it at the end").unwrap();
     session.send("y").unwrap();
-    session.expect("Enter for the next step").unwrap();
-    session.send("\r").unwrap();
-    session.expect("2 of 2 claims hold").unwrap();
-    session.expect(Eof).unwrap();
+    let end = session.expect(Eof).unwrap();
+    let told = String::from_utf8_lossy(end.before()).into_owned();
+    assert!(told.contains("2 of 2 claims hold"), "{told}");
     assert!(!small.made.exists(), "it was to be removed");
 }
 
@@ -258,6 +262,8 @@ fn a_killed_player_leaves_nothing_but_the_place() {
     command.env("TERM", "dumb").stdin(std::process::Stdio::inherit());
     let mut session = Session::spawn(command).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(30)));
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
     session.expect("What do you think?").unwrap();
     let env = uth.run(["lesson", "env"]).ok();
     assert!(env.stdout.contains("export box_pid='"), "{}", env.whole());

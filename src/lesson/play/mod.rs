@@ -72,7 +72,7 @@ impl<'a> Player<'a> {
     fn new(lesson: &'a Lesson, page: Option<Page<'a>>, look: (bool, usize), more: bool) -> Result<Self> {
         let title = format!("lesson {}", lesson.key());
         let stage = Stage::new(&title, look)?;
-        let facts = Facts::new(false);
+        let facts = Facts::new();
         let all_operations = false;
         Ok(Self { lesson, page, stage, facts, more, all_operations, judged: Vec::new(), asked: None })
     }
