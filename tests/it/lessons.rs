@@ -239,7 +239,7 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
     session.expect("Remove it at the end").unwrap();
     session.send("y").unwrap();
     let end = session.expect(Eof).unwrap();
-    let told = String::from_utf8_lossy(end.before()).into_owned();
+    let told = String::from_utf8_lossy(end.as_bytes()).into_owned();
     assert!(told.contains("2 of 2 claims hold"), "{told}");
     assert!(!small.made.exists(), "it was to be removed");
 }
