@@ -94,7 +94,13 @@ impl Stage {
             return Ok(());
         }
         let identity = Identity::Process { pid: container.pid, start: container.start };
-        self.note(Effect::Process { what: format!("container {name} of {}", self.title) }, identity)?;
+        let what = format!("container {name} of {}", self.title);
+        if let Err(error) = self.note(Effect::Process { what }, identity) {
+            // What cannot be written down must not be left running.
+            let stop = ["stop", "--time", "0", &container.id].map(str::to_owned);
+            perform::own(&stop, &self.world, self.look.0, self.look.1)?;
+            return Err(error);
+        }
         self.world.containers.retain(|known| known.name != name);
         self.world.containers.push(container);
         self.tell_session()
