@@ -74,17 +74,18 @@ pub fn on_host(world: &World, who: &str) -> Answer {
     Ok(Finding::yes(yes, format!("/proc/{pid}/cmdline of this machine: {found}")))
 }
 
-/// Whether its parent is a monitor that does nothing else: not init, not a daemon.
+/// Whether its parent is a monitor that does nothing else: not process 1, not a
+/// daemon. Monitors say what they are in their name or at the start of their
+/// command line.
 pub fn parent_is_shim(world: &World, who: &str) -> Answer {
+    const MONITORS: [&str; 4] = ["shim", "conmon", "lxc-start", "systemd-nspawn"];
     let pid = world.pid(who)?;
     let parent: i32 = status(pid, "PPid")?.parse().unwrap_or(0);
-    let name = status(parent, "Name").unwrap_or_default();
-    let ours = world.program.file_name().is_some_and(|program| {
-        name.starts_with(&program.to_string_lossy().chars().take(15).collect::<String>())
-    });
-    let known = ["shim", "conmon", "lxc-start", "systemd-nspawn"];
-    let shim = parent > 1 && (ours || known.iter().any(|part| name.contains(part)));
-    let evidence = format!("{pid} {}: its parent is {parent} {}", command(pid), command(parent));
+    let line = command(parent);
+    let begins: Vec<_> = line.split(' ').take(3).collect();
+    let called = format!("{} {}", status(parent, "Name").unwrap_or_default(), begins.join(" "));
+    let shim = parent > 1 && MONITORS.iter().any(|monitor| called.contains(monitor));
+    let evidence = format!("the parent of {pid} {} is {parent} {line}", command(pid));
     Ok(Finding::yes(shim, evidence))
 }
 
