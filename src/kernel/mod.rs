@@ -3,9 +3,24 @@
 
 pub mod capability;
 pub mod cgroup;
+pub mod channel;
+pub mod clone;
+pub mod credentials;
+pub mod enter;
+pub mod execute;
+pub mod files;
 pub mod host;
+pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
+pub mod netlink;
+pub mod op;
+pub mod pidfd;
 pub mod process;
 pub mod raw;
+pub mod seccomp;
 pub mod security;
+pub mod session;
+pub mod undo;
+pub mod user;
+pub mod watcher;

@@ -3,8 +3,10 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::kernel::channel::Channel;
 
 /// Which of descriptors 0 to 2 were closed when the program was started; Rust's
 /// runtime opens /dev/null in their place before `main`, which would swallow
@@ -93,4 +95,171 @@ pub fn local_time(seconds: i64) -> Option<libc::tm> {
     // SAFETY: both pointers are to values of ours; localtime_r keeps neither.
     let filled = unsafe { libc::localtime_r(&seconds, &mut broken_down) };
     (!filled.is_null()).then_some(broken_down)
+}
+
+/// fork(2): `None` in the child, its pid in the parent.
+pub fn fork() -> nix::Result<Option<i32>> {
+    // SAFETY: callers fork only while this program has a single thread (it
+    // starts others only for HTTP, in commands that do not come here), so the
+    // child finds every lock, the allocator's too, as the parent left it: free.
+    match unsafe { nix::unistd::fork()? } {
+        nix::unistd::ForkResult::Child => Ok(None),
+        nix::unistd::ForkResult::Parent { child } => Ok(Some(child.as_raw())),
+    }
+}
+
+/// clone3(2) with these `CLONE_*` flags, as a fork: the child's pid and a pidfd
+/// for it, or `None` in the child.
+pub fn clone3(flags: u64) -> nix::Result<Option<(i32, OwnedFd)>> {
+    let mut pidfd: i32 = -1;
+    let mut arguments = libc::clone_args {
+        flags: flags | libc::CLONE_PIDFD as u64,
+        pidfd: std::ptr::from_mut(&mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    // SAFETY: without CLONE_VM and without a stack of its own the child runs on
+    // a copy of this one, as after fork, and the same single-thread rule holds.
+    // The kernel writes to `pidfd`, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            std::ptr::from_mut(&mut arguments),
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match nix::errno::Errno::result(result)? {
+        0 => Ok(None),
+        // SAFETY: on success the kernel put a new descriptor there, which nobody else owns.
+        pid => Ok(Some((i32::try_from(pid).unwrap_or(-1), unsafe { OwnedFd::from_raw_fd(pidfd) }))),
+    }
+}
+
+/// mount_setattr(2) on a detached mount: makes it read-only.
+pub fn mount_read_only(mount: impl AsFd) -> nix::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the path is a C string, the structure lives through the call and its size is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            std::ptr::from_ref(&attributes),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// Ends the process at once: no destructors, no `atexit`, which in a forked
+/// child would run for things that are the parent's.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) never returns and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for a child that is about to end, so that it does not stay a zombie.
+pub fn reap(pid: i32) {
+    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+}
+
+/// Gives this process exactly these descriptors, numbered from 0, and closes
+/// every other. For a process just forked: whatever else was open is the
+/// parent's business.
+pub fn only_fds(fds: Vec<OwnedFd>) -> nix::Result<()> {
+    use nix::errno::Errno;
+    let count = i32::try_from(fds.len()).unwrap_or(i32::MAX);
+    // Out of the way first, or placing one would overwrite another.
+    let mut away = Vec::new();
+    for fd in fds {
+        // SAFETY: F_DUPFD makes a new descriptor and touches no memory.
+        away.push(Errno::result(unsafe { libc::fcntl(fd.into_raw_fd(), libc::F_DUPFD, 64) })?);
+    }
+    for (number, fd) in (0..count).zip(away) {
+        // SAFETY: dup2 replaces whatever the parent had there. Values of the
+        // parent that own that number still exist in our copy of its memory,
+        // but a forked process ends by exec or `exit_now` and drops none of them.
+        Errno::result(unsafe { libc::dup2(fd, number) })?;
+    }
+    // SAFETY: as above; the numbers closed are used by nothing that this process will still run.
+    Errno::result(unsafe { libc::close_range(count as u32, u32::MAX, 0) }).map(drop)
+}
+
+/// What the watcher does first: its own session, out of any directory, no
+/// signals, nothing open but this channel and /dev/null.
+pub fn leave_the_launcher(channel: Channel) -> Channel {
+    use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+    let _ = nix::unistd::setsid();
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None);
+    let _ = std::env::set_current_dir("/");
+    let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+    let fds = (null(), null(), null(), channel.as_fd().try_clone_to_owned());
+    let (Ok(stdin), Ok(stdout), Ok(stderr), Ok(own)) = fds else { exit_now(1) };
+    std::mem::forget(channel); // its number is closed below
+    match only_fds(vec![stdin, stdout, stderr, own]) {
+        // SAFETY: `only_fds` has just put the channel at 3, and nothing else owns it.
+        Ok(()) => Channel::from_fd(unsafe { OwnedFd::from_raw_fd(3) }),
+        Err(_) => exit_now(1),
+    }
+}
+
+/// The descriptor that a parent of ours has put at this number for us.
+///
+/// Only for a process that was just started by `only_fds` or by exec from one.
+pub fn handed_over(number: i32) -> OwnedFd {
+    // SAFETY: the caller knows that the number is open and that nothing in this
+    // fresh process owns it.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// What `ps` shows instead of the command line, cut to the room there is: the
+/// kernel lets a process write over its own arguments (proc(5), cmdline).
+pub fn set_title(title: &str) {
+    let Some((start, length)) = argument_area() else { return };
+    let mut bytes = vec![0_u8; length];
+    let shown = title.len().min(length - 1);
+    bytes[..shown].copy_from_slice(&title.as_bytes()[..shown]);
+    // SAFETY: the kernel says that these are the bytes of our arguments, they
+    // are writable, and a forked watcher reads its arguments no more.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start as *mut u8, length) };
+}
+
+/// Fields 48 and 49 of /proc/self/stat: where the arguments are.
+fn argument_area() -> Option<(usize, usize)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(45);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    (start != 0 && end > start + 1).then_some((start, end - start))
+}
+
+/// Whether this number is an open socket: what a parent of ours leaves for `__init`.
+pub fn is_socket(number: i32) -> bool {
+    // SAFETY: the structure is plain data that fstat(2) fills; its address is valid for the call.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        libc::fstat(number, &raw mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
+    }
+}
+
+/// Every signal does again what it does by default; an ignored one would stay
+/// ignored through exec.
+pub fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler; for SIGKILL and SIGSTOP the call fails harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }

@@ -1,0 +1,104 @@
+//! How our own processes talk: whole messages as JSON over a socket pair
+//! (unix(7), `SOCK_SEQPACKET`), with open descriptors beside them when needed.
+//! The end of the other process is seen as the end of the channel.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::error::{Context, Error, Result};
+
+/// The largest message: a plan of a hundred operations takes about a quarter of it.
+const LARGEST: usize = 128 * 1024;
+/// The most descriptors beside one message: three standard streams and a channel.
+const MOST_FDS: usize = 4;
+
+/// One end.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Two ends; both are closed by `execve(2)` unless said otherwise.
+    pub fn pair() -> Result<(Self, Self)> {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .tried(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")
+            .map(|(one, other)| (Self(one), Self(other)))
+    }
+
+    /// An end that was handed to this process.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Sends a message, and descriptors beside it.
+    pub fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let bytes = serde_json::to_vec(message)
+            .map_err(|error| Error::new("writing a message between our processes").said(error))?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(Error::new("sending more descriptors than a message can carry"));
+        }
+        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
+            .tried(|| "sendmsg(to another of our processes)")
+            .map(drop)
+    }
+
+    /// The next message with its descriptors; `None` when the other end is gone.
+    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
+        let mut bytes = vec![0; LARGEST];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            let mut into = [IoSliceMut::new(&mut bytes)];
+            match recvmsg(&self.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(message) => break message.bytes,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                Err(errno) => return Err(errno).tried(|| "recvmsg(from another of our processes)"),
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut fds = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(received) = message {
+                fds.extend(received);
+            }
+        }
+        serde_json::from_slice(&bytes[..length])
+            .map(|message| Some((message, fds)))
+            .map_err(|error| Error::new("reading a message between our processes").said(error))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_whole_with_its_descriptor_and_the_end_is_seen() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        ours.send(&vec!["a message"; 1000], &[write.as_fd()]).unwrap();
+        drop((ours, write));
+        let (message, fds) = theirs.receive::<Vec<String>>().unwrap().unwrap();
+        assert_eq!((message.len(), fds.len()), (1000, 1));
+        rustix::io::write(&fds[0], b"x").unwrap();
+        assert_eq!(rustix::io::read(&read, &mut [0; 2]).unwrap(), 1);
+        assert!(theirs.receive::<String>().unwrap().is_none());
+    }
+}

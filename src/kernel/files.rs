@@ -1,0 +1,272 @@
+//! Files and directories that a container or our own records need.
+
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use serde::{Deserialize, Serialize};
+
+use crate::effect::Effect;
+use crate::error::{Context, Error, Result};
+use crate::kernel::op::{Operation, Slots, World};
+use crate::step::Step;
+
+/// chdir(2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Chdir {
+    /// Where to.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for Chdir {
+    fn step(&self) -> Step {
+        Step::new(format!("chdir(\"{}\")", self.path), &self.why).shell(format!("cd {}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = world.slots.fill(&self.path);
+        nix::unistd::chdir(path.as_str()).tried(|| format!("chdir({path:?})"))?;
+        Ok("0".to_owned())
+    }
+}
+
+/// mkdir(2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MakeDir {
+    /// The directory to make; there already is as good.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for MakeDir {
+    fn step(&self) -> Step {
+        Step::new(format!("mkdir(\"{}\", {:#o})", self.path, self.mode), &self.why)
+            .shell(format!("mkdir {}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = world.slots.fill(&self.path);
+        match std::fs::DirBuilder::new().mode(self.mode).create(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok("-1 EEXIST, as good".to_owned())
+            }
+            other => other
+                .tried(|| format!("mkdir({path:?}, {:#o})", self.mode))
+                .map(|()| "0".to_owned()),
+        }
+    }
+}
+
+/// rmdir(2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveDir {
+    /// An empty directory.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for RemoveDir {
+    fn step(&self) -> Step {
+        Step::new(format!("rmdir(\"{}\")", self.path), &self.why)
+            .shell(format!("rmdir {}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = world.slots.fill(&self.path);
+        std::fs::remove_dir(&path).tried(|| format!("rmdir({path:?})")).map(|()| "0".to_owned())
+    }
+}
+
+/// mknod(2) for a character device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MakeNode {
+    /// Where.
+    pub path: String,
+    /// Major and minor number.
+    pub device: (u64, u64),
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for MakeNode {
+    fn step(&self) -> Step {
+        let (major, minor) = self.device;
+        Step::new(
+            format!("mknod(\"{}\", S_IFCHR|0666, makedev({major}, {minor}))", self.path),
+            &self.why,
+        )
+        .shell(format!("mknod -m 666 {} c {major} {minor}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = world.slots.fill(&self.path);
+        let (major, minor) = self.device;
+        mknod(
+            path.as_str(),
+            SFlag::S_IFCHR,
+            Mode::from_bits_truncate(0o666),
+            makedev(major, minor),
+        )
+        .tried(|| format!("mknod({path:?}, S_IFCHR, makedev({major}, {minor}))"))?;
+        Ok("0".to_owned())
+    }
+}
+
+/// symlink(2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Symlink {
+    /// What it points to.
+    pub target: String,
+    /// Where it is.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for Symlink {
+    fn step(&self) -> Step {
+        Step::new(format!("symlink(\"{}\", \"{}\")", self.target, self.path), &self.why)
+            .shell(format!("ln -s {} {}", self.target, self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let (target, path) = (world.slots.fill(&self.target), world.slots.fill(&self.path));
+        std::os::unix::fs::symlink(&target, &path)
+            .tried(|| format!("symlink({target:?}, {path:?})"))?;
+        Ok("0".to_owned())
+    }
+}
+
+/// open(2), write(2), close(2) of a small file, whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WriteFile {
+    path: String,
+    content: String,
+    fresh: bool,
+    journalled: bool,
+    why: String,
+}
+
+impl WriteFile {
+    /// Replaces a file's content, or makes the file.
+    pub fn new(
+        path: impl Into<String>,
+        content: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            content: content.into(),
+            fresh: true,
+            journalled: false,
+            why: why.into(),
+        }
+    }
+
+    /// A file that the kernel will not remove by itself: written down first.
+    pub fn journalled(
+        path: impl Into<String>,
+        content: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { journalled: true, ..Self::new(path, content, why) }
+    }
+
+    /// A file of the kernel's, which is there and is told something.
+    pub fn tell(
+        path: impl Into<String>,
+        content: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { fresh: false, ..Self::new(path, content, why) }
+    }
+}
+
+impl Operation for WriteFile {
+    fn step(&self) -> Step {
+        let mut line: String = self.content.trim_end().chars().take(40).collect();
+        if line.len() < self.content.trim_end().len() {
+            line.push('…');
+        }
+        let flags = if self.fresh { "O_WRONLY|O_CREAT|O_TRUNC" } else { "O_WRONLY" };
+        Step::new(format!("write(open(\"{}\", {flags}), {line:?})", self.path), &self.why)
+            .shell(format!("echo ... > {}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        use std::io::Write;
+        let (path, content) = (world.slots.fill(&self.path), world.slots.fill(&self.content));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NOFOLLOW).mode(0o644);
+        if self.journalled {
+            options.create_new(true);
+        } else if self.fresh {
+            options.create(true).truncate(true);
+        }
+        let mut file = options.open(&path).tried(|| format!("open({path:?}, O_WRONLY)"))?;
+        file.write_all(content.as_bytes()).tried(|| format!("write({path:?})"))?;
+        Ok(content.len().to_string())
+    }
+
+    fn effect(&self, slots: &Slots) -> Option<Effect> {
+        self.journalled.then(|| Effect::File { path: slots.fill(&self.path).into() })
+    }
+}
+
+/// Copies a directory tree, for a root file system where overlayfs is not to be had.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CopyTree {
+    /// What is copied; links stay links, devices are left out.
+    pub from: String,
+    /// An empty directory.
+    pub to: String,
+}
+
+impl Operation for CopyTree {
+    fn step(&self) -> Step {
+        Step::new(
+            format!("copy_file_range(\"{}/...\", \"{}/...\")", self.from, self.to),
+            "a whole copy, because overlayfs cannot be had here: the image itself must stay as it is",
+        )
+        .shell(format!("cp -a {}/. {}", self.from, self.to))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let (from, to) = (world.slots.fill(&self.from), world.slots.fill(&self.to));
+        let files = copy(from.as_ref(), to.as_ref())?;
+        Ok(format!("{files} files"))
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<u64> {
+    let mut files = 0;
+    for entry in std::fs::read_dir(from).tried(|| format!("opendir({from:?})"))? {
+        let entry = entry.tried(|| format!("readdir({from:?})"))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let metadata = entry.metadata().tried(|| format!("lstat({source:?})"))?;
+        if metadata.is_dir() {
+            std::fs::create_dir(&target).tried(|| format!("mkdir({target:?})"))?;
+            files += copy(&source, &target)?;
+        } else if metadata.is_symlink() {
+            let points_to =
+                std::fs::read_link(&source).tried(|| format!("readlink({source:?})"))?;
+            std::os::unix::fs::symlink(points_to, &target)
+                .tried(|| format!("symlink({target:?})"))?;
+            continue;
+        } else if metadata.is_file() {
+            std::fs::copy(&source, &target)
+                .map_err(|error| Error::io(format!("copy({source:?}, {target:?})"), &error))?;
+        } else {
+            continue;
+        }
+        std::fs::set_permissions(&target, metadata.permissions())
+            .tried(|| format!("chmod({target:?})"))?;
+        files += 1;
+    }
+    Ok(files)
+}

@@ -1,0 +1,78 @@
+//! Processes held by descriptor (pidfd_open(2)): a pid may be given to another
+//! process as soon as the first has ended, a pidfd never means another.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{Context, Error, Result};
+
+/// A process that cannot be mistaken for another.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// The process that now has this pid.
+    pub fn open(pid: i32) -> Result<Self> {
+        let call = || format!("pidfd_open({pid})");
+        let pid = Pid::from_raw(pid).ok_or_else(|| Error::call(call(), Errno::EINVAL))?;
+        pidfd_open(pid, PidfdFlags::empty()).tried(call).map(Self)
+    }
+
+    /// The process with this pid if it was started then (clock ticks since
+    /// boot, field 22 of /proc/PID/stat); `None` when that one has ended.
+    pub fn open_if_started_at(pid: i32, start: u64) -> Result<Option<Self>> {
+        match Self::open(pid) {
+            // Looked at after it is held: what /proc shows now is the one we hold.
+            Ok(process) if start_time(pid) == Some(start) => Ok(Some(process)),
+            Ok(_) => Ok(None),
+            Err(error) if error.is(Errno::ESRCH) || error.is(Errno::EINVAL) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a call like clone3(2) gave us.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Sends a signal; that the process has ended already is no error.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        let Some(named) = Signal::from_named_raw(signal) else {
+            return Err(Error::call(format!("pidfd_send_signal({signal})"), Errno::EINVAL));
+        };
+        match pidfd_send_signal(&self.0, named) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            other => other.tried(|| format!("pidfd_send_signal({signal})")),
+        }
+    }
+
+    /// Waits at most so long until the process has ended; whether it has.
+    pub fn wait(&self, milliseconds: u32) -> Result<bool> {
+        let limit = Timespec {
+            tv_sec: i64::from(milliseconds / 1000),
+            tv_nsec: i64::from(milliseconds % 1000) * 1_000_000,
+        };
+        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+        match poll(&mut polled, Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno).tried(|| "poll(pidfd)"),
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// When the process was started: clock ticks since boot. `None` when it is
+/// gone (a zombie counts as gone).
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()?;
+    (stat.state != 'Z').then_some(stat.starttime)
+}

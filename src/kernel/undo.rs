@@ -1,0 +1,246 @@
+//! Every [`Effect`] and its inverse; and the sweep, which undoes what killed
+//! commands left behind.
+//!
+//! Undoing checks identity first, may be done twice, and leaves what differs:
+//! what was there before us, or took the place of what we made, is not ours.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat, unlinkat};
+use rustix::io::Errno;
+
+use crate::effect::{Effect, Identity};
+use crate::error::{Context, Error, Result};
+use crate::home::Place;
+use crate::journal::{self, Entry, Journal};
+use crate::kernel::pidfd::PidFd;
+
+/// What became of one effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undone {
+    /// It was there, and is gone.
+    Removed,
+    /// It was gone already, was never made, or something else stands in its place.
+    NotThere,
+}
+
+/// What an undoing of several effects came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What was removed.
+    pub removed: Vec<Effect>,
+    /// What could not be, and why; it stays in the journal.
+    pub left: Vec<(Effect, Error)>,
+}
+
+/// Undoes what journals name whose owners died. Journals of living commands
+/// are locked and are not touched; neither is what is meant to stay.
+pub fn sweep() -> Result<Report> {
+    let mut report = Report::default();
+    for place in [Place::Run, Place::Data] {
+        for path in journal::paths(place)? {
+            if let Some(mut orphan) = Journal::adopt(&path)? {
+                undo_all(&mut orphan, &mut report);
+                if orphan.entries().is_empty() {
+                    orphan.end()?;
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Undoes everything a journal names but what is kept, the last first.
+pub fn undo_all(journal: &mut Journal, report: &mut Report) {
+    let entries: Vec<_> = journal.entries().iter().filter(|entry| !entry.kept).cloned().collect();
+    let (token, this_boot) = (journal.header().token.clone(), journal.of_this_boot());
+    for entry in entries.into_iter().rev() {
+        match undo(&entry, &token, this_boot) {
+            Ok(undone) => {
+                if undone == Undone::Removed {
+                    report.removed.push(entry.effect);
+                }
+                // On a full disk this line cannot be written; undoing twice is harmless.
+                let _ = journal.gone(entry.n);
+            }
+            Err(error) => report.left.push((entry.effect, error)),
+        }
+    }
+}
+
+/// Undoes one effect of the journal with this token.
+pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
+    match (&entry.effect, &entry.identity) {
+        (Effect::File { path }, identity) => match found(path, identity.as_ref(), token)? {
+            None => Ok(Undone::NotThere),
+            Some(_) => unlinkat(CWD, path, AtFlags::empty())
+                .tried(|| format!("unlink({path:?})"))
+                .map(|()| Undone::Removed),
+        },
+        (Effect::Tree { path }, identity) => match found(path, identity.as_ref(), token)? {
+            None => Ok(Undone::NotThere),
+            Some(stat) => remove_tree(path, &stat).map(|()| Undone::Removed),
+        },
+        (Effect::Process { .. }, Some(Identity::Process { pid, start })) if this_boot => {
+            kill(*pid, *start)
+        }
+        // Never started, or of an earlier boot.
+        (Effect::Process { .. }, _) => Ok(Undone::NotThere),
+    }
+}
+
+/// What stands at `path`, if it is what was written down: by identity, or,
+/// when it was never written down that it was made, by the token in its name.
+fn found(path: &Path, identity: Option<&Identity>, token: &str) -> Result<Option<Stat>> {
+    let stat = match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(errno) => return Err(errno).tried(|| format!("lstat({path:?})")),
+    };
+    let ours = match identity {
+        Some(Identity::Inode { dev, ino }) => (stat.st_dev, stat.st_ino) == (*dev, *ino),
+        Some(Identity::Process { .. }) => false,
+        None => path.file_name().is_some_and(|name| name.to_string_lossy().contains(token)),
+    };
+    Ok(ours.then_some(stat))
+}
+
+/// The identity of what stands at `path`, for the journal.
+pub fn identity_of(path: &Path) -> Result<Identity> {
+    let stat = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).tried(|| format!("lstat({path:?})"))?;
+    Ok(Identity::Inode { dev: stat.st_dev, ino: stat.st_ino })
+}
+
+/// Ends a process and waits until it is gone.
+fn kill(pid: i32, start: u64) -> Result<Undone> {
+    let Some(process) = PidFd::open_if_started_at(pid, start)? else {
+        return Ok(Undone::NotThere);
+    };
+    process.signal(libc::SIGKILL)?;
+    if process.wait(2000)? {
+        return Ok(Undone::Removed);
+    }
+    Err(Error::new(format!("waiting for process {pid} to end after SIGKILL"))
+        .said("it is still there after 2 s")
+        .hint(format!("It is stuck in the kernel; `cat /proc/{pid}/stack` (as root) shows where.")))
+}
+
+/// Removes a directory and all below it, never following a symbolic link and
+/// never entering another file system that somebody mounted inside.
+fn remove_tree(path: &Path, expected: &Stat) -> Result<()> {
+    let directory = open_directory(CWD, path).tried(|| format!("open({path:?}, O_NOFOLLOW)"))?;
+    let stat = rustix::fs::fstat(&directory).tried(|| format!("fstat({path:?})"))?;
+    if (stat.st_dev, stat.st_ino) == (expected.st_dev, expected.st_ino) {
+        empty(&directory, path, stat.st_dev)?;
+        unlinkat(CWD, path, AtFlags::REMOVEDIR).tried(|| format!("rmdir({path:?})"))?;
+    }
+    Ok(())
+}
+
+fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(at, name, flags, Mode::empty())
+}
+
+fn empty(directory: &OwnedFd, path: &Path, dev: u64) -> Result<()> {
+    for entry in Dir::read_from(directory).tried(|| format!("opendir({path:?})"))? {
+        let entry = entry.tried(|| format!("readdir({path:?})"))?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let here = path.join(name.to_string_lossy().as_ref());
+        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .tried(|| format!("lstat({here:?})"))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            unlinkat(directory, name, AtFlags::empty()).tried(|| format!("unlink({here:?})"))?;
+            continue;
+        }
+        if stat.st_dev != dev {
+            return Err(Error::new(format!("removing {}", here.display()))
+                .said("another file system is mounted there")
+                .hint("Unmount it first; nothing on it was touched."));
+        }
+        // A directory without its own read or search permission still has to go.
+        let _ = rustix::fs::chmodat(directory, name, Mode::RWXU, AtFlags::empty());
+        let below = open_directory(directory, name).tried(|| format!("open({here:?})"))?;
+        empty(&below, &here, dev)?;
+        unlinkat(directory, name, AtFlags::REMOVEDIR).tried(|| format!("rmdir({here:?})"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const TOKEN: &str = "0123456789ab";
+
+    fn entry(effect: Effect, identity: Option<Identity>) -> Entry {
+        Entry { n: 1, effect, identity, kept: false }
+    }
+
+    fn file(path: PathBuf, identity: Option<Identity>) -> Result<Undone> {
+        undo(&entry(Effect::File { path }, identity), TOKEN, true)
+    }
+
+    #[test]
+    fn a_file_is_removed_only_while_it_is_the_one_written_down() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        fs::write(&path, "ours").unwrap();
+        let ours = identity_of(&path).unwrap();
+        fs::write(directory.path().join("y"), "theirs").unwrap();
+        fs::rename(directory.path().join("y"), &path).unwrap();
+        assert_eq!(file(path.clone(), Some(ours)).unwrap(), Undone::NotThere);
+        assert!(path.exists());
+        let now = identity_of(&path).unwrap();
+        assert_eq!(file(path.clone(), Some(now.clone())).unwrap(), Undone::Removed);
+        assert_eq!(file(path, Some(now)).unwrap(), Undone::NotThere, "twice is harmless");
+    }
+
+    #[test]
+    fn an_intent_alone_removes_only_what_carries_the_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let (theirs, ours) =
+            (directory.path().join("x"), directory.path().join(format!("x-{TOKEN}")));
+        fs::write(&theirs, "").unwrap();
+        fs::write(&ours, "").unwrap();
+        assert_eq!(file(theirs.clone(), None).unwrap(), Undone::NotThere);
+        assert_eq!(file(ours.clone(), None).unwrap(), Undone::Removed);
+        assert!(theirs.exists() && !ours.exists());
+    }
+
+    #[test]
+    fn a_tree_goes_without_what_its_links_point_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("precious"), "").unwrap();
+        let path = directory.path().join(format!("tree-{TOKEN}"));
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(&outside, path.join("a/link")).unwrap();
+        let tree = entry(Effect::Tree { path: path.clone() }, None);
+        assert_eq!(undo(&tree, TOKEN, true).unwrap(), Undone::Removed);
+        assert!(!path.exists() && outside.join("precious").exists());
+    }
+
+    #[test]
+    fn a_process_with_another_start_time_is_somebody_else() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let start = procfs::process::Process::new(pid).unwrap().stat().unwrap().starttime;
+        let effect = || Effect::Process { what: "a test's".into() };
+        let theirs = entry(effect(), Some(Identity::Process { pid, start: start + 1 }));
+        assert_eq!(undo(&theirs, TOKEN, true).unwrap(), Undone::NotThere);
+        assert!(child.try_wait().unwrap().is_none());
+        let ours = entry(effect(), Some(Identity::Process { pid, start }));
+        assert_eq!(undo(&ours, TOKEN, false).unwrap(), Undone::NotThere, "of another boot");
+        assert_eq!(undo(&ours, TOKEN, true).unwrap(), Undone::Removed);
+        child.wait().unwrap();
+    }
+}
