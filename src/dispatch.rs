@@ -48,7 +48,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Image(args) => commands::image::run(&args, global, screen),
         Command::Cleanup(args) => commands::cleanup::run(&args, global, screen),
         Command::Completions(args) => commands::setup::completions(&args, screen),
-        Command::Man => commands::setup::man(screen),
+        Command::Man(args) => commands::setup::man(&args, screen),
         Command::Init => Ok(commands::container::init()),
     }
 }

@@ -14,6 +14,12 @@ pub struct Lesson {
     /// Play straight through, playing the solutions; exit 3 if a claim does not hold
     #[arg(long)]
     pub auto: bool,
+    /// Begin at this step (its number or its id); what comes before is replayed
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<String>,
+    /// Play the steps headed (more) too
+    #[arg(long)]
+    pub more: bool,
     /// Run the commands of a lesson from elsewhere without asking
     #[arg(long)]
     pub trust: bool,
@@ -45,11 +51,18 @@ pub enum LessonCommand {
     },
     /// Forget the progress of a lesson
     Reset {
-        /// A number or a name
+        /// A number or a name; a lesson's path for one of your own
         lesson: String,
     },
     /// Print the variables of the lesson being played, for a second terminal
     Env,
+    /// Read or write the progress file as the user who typed `sudo`
+    #[command(hide = true)]
+    Progress {
+        /// Take the new text from standard input
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 /// Check every claim of every lesson (or of some) on this machine.

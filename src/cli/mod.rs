@@ -84,8 +84,8 @@ pub enum Command {
     Cleanup(setup::Cleanup),
     /// Print a completion script for a shell
     Completions(setup::Completions),
-    /// Print the manual page
-    Man,
+    /// Print a manual page
+    Man(setup::Man),
     /// The first program in a container, before it becomes the command
     #[command(name = "__init", hide = true)]
     Init,

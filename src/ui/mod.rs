@@ -5,6 +5,8 @@
 //! plain text; colour, width and format are decided here.
 
 mod explain;
+pub mod keys;
+pub mod markdown;
 mod settings;
 mod style;
 pub mod table;
@@ -48,6 +50,24 @@ impl Screen {
     /// Columns that prose and tables on standard output may take.
     pub fn width(&self) -> usize {
         self.settings.width.unwrap_or(80)
+    }
+
+    /// Rows of the terminal; 24 where there is none.
+    pub fn height(&self) -> usize {
+        rustix::termios::tcgetwinsize(std::io::stdout())
+            .map(|size| usize::from(size.ws_row))
+            .ok()
+            .filter(|rows| *rows > 0)
+            .unwrap_or(24)
+    }
+
+    /// A question or the keys that may be pressed now: no line break after it.
+    pub fn prompt(&mut self, text: &str) -> Result<()> {
+        let text = style::paint(text, Style::Dim, self.settings.color_out);
+        let mut stdout = std::io::stdout().lock();
+        write!(stdout, "{text} ")
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Error::io("write(1, \"…\")", &error))
     }
 
     /// `text` in a style, if standard output shows colour.

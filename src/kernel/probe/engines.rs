@@ -1,0 +1,381 @@
+//! Container engines on this machine: installed, running, and whether their
+//! containers' processes are on this kernel. Behind Docker Desktop's socket is
+//! a virtual machine: `docker ps` works, but no lesson can look underneath.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{COMMAND, Engine, Verdict, child, identity, tools};
+use crate::error::{Context, Error, Result};
+
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// How an engine was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Neither a program nor a socket.
+    Absent,
+    /// It has no daemon, and its program runs.
+    Ready,
+    /// Its daemon answers, and its processes are on this kernel.
+    Here,
+    /// Its daemon answers, but its processes are somewhere else.
+    Elsewhere(String),
+    /// Something answers that we may not ask.
+    Closed(String),
+    /// Its program is there, its daemon does not answer.
+    Stopped(String),
+}
+
+/// One engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which one.
+    pub engine: Engine,
+    /// What its program calls its version.
+    pub version: Option<String>,
+    /// Its socket.
+    pub socket: Option<PathBuf>,
+    /// How it is.
+    pub state: State,
+}
+
+/// Looks for an engine, and asks its daemon if it has one.
+pub fn look(engine: Engine, proc: &Path) -> Found {
+    let (programs, daemon): (&[&str], Option<&str>) = match engine {
+        Engine::Docker => (&["docker", "dockerd"], Some("dockerd")),
+        Engine::Containerd => (&["ctr", "containerd"], Some("containerd")),
+        Engine::Podman => (&["podman"], None),
+        Engine::Lxc => (&["lxc-start"], None),
+        Engine::Lxd => (&["lxd"], Some("lxd")),
+        Engine::Incus => (&["incus", "incusd"], Some("incusd")),
+        Engine::Nspawn => (&["systemd-nspawn"], None),
+        Engine::Bwrap => (&["bwrap"], None),
+    };
+    let program = programs.iter().find_map(|name| tools::find_anywhere(name));
+    let version = program.as_ref().map(|path| child::output(path, &["--version"], LIMIT));
+    let socket = sockets(engine).into_iter().find(|path| path.exists());
+    let state = match (&version, &socket, daemon) {
+        (None, None, _) => State::Absent,
+        (_, Some(socket), Some(daemon)) => ask(engine, socket, daemon, proc),
+        (_, None, Some(daemon)) => State::Stopped(format!("{daemon} has no socket")),
+        (Some(Err(error)), _, None) => State::Stopped(error.to_string()),
+        (Some(Ok(_)), _, None) => State::Ready,
+        (None, Some(_), None) => State::Absent,
+    };
+    let first_line = |text: String| text.lines().next().unwrap_or_default().trim().to_owned();
+    Found { engine, version: version.and_then(Result::ok).map(first_line), socket, state }
+}
+
+/// Where an engine listens, the more particular first.
+fn sockets(engine: Engine) -> Vec<PathBuf> {
+    let from = |variable: &str, path: &str| {
+        let directory = std::env::var_os(variable).map(PathBuf::from)?;
+        directory.is_absolute().then(|| directory.join(path))
+    };
+    let fixed = |path: &str| Some(PathBuf::from(path));
+    let places = match engine {
+        Engine::Docker => {
+            let host = std::env::var("DOCKER_HOST").ok();
+            if let Some(path) = host.as_deref().and_then(|host| host.strip_prefix("unix://")) {
+                return vec![path.into()];
+            }
+            vec![
+                fixed("/var/run/docker.sock"),
+                from("XDG_RUNTIME_DIR", "docker.sock"),
+                from("HOME", ".docker/desktop/docker.sock"),
+                from("HOME", ".docker/run/docker.sock"),
+            ]
+        }
+        Engine::Containerd => vec![fixed("/run/containerd/containerd.sock")],
+        Engine::Lxd => {
+            vec![
+                from("LXD_DIR", "unix.socket"),
+                fixed("/var/snap/lxd/common/lxd/unix.socket"),
+                fixed("/var/lib/lxd/unix.socket"),
+            ]
+        }
+        Engine::Incus => {
+            vec![from("INCUS_DIR", "unix.socket"), fixed("/var/lib/incus/unix.socket")]
+        }
+        Engine::Podman | Engine::Lxc | Engine::Nspawn | Engine::Bwrap => Vec::new(),
+    };
+    places.into_iter().flatten().collect()
+}
+
+fn ask(engine: Engine, socket: &Path, daemon: &str, proc: &Path) -> State {
+    let asked = match engine {
+        Engine::Docker => child::attempt("asking docker", LIMIT, || docker(socket)),
+        _ => child::attempt("connecting", LIMIT, || connect(socket).map(|_| Docker::default())),
+    };
+    let visible = runs(proc, daemon);
+    match asked {
+        Ok(docker) if engine == Engine::Docker => {
+            let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+            docker.judge(&kernel, visible, |pid, id| holds(proc, pid, id))
+        }
+        Ok(_) if visible => State::Here,
+        Ok(_) => State::Elsewhere(format!("no process {daemon} is on this side of its socket")),
+        Err(error) if error.is(nix::errno::Errno::EACCES) => {
+            State::Closed(format!("{} is closed to you", socket.display()))
+        }
+        Err(error) => State::Stopped(error.to_string()),
+    }
+}
+
+/// What Docker says of itself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Docker {
+    system: String,
+    kernel: String,
+    containers: Vec<(String, i32)>,
+}
+
+impl Docker {
+    /// Where its containers are: by one that runs, if there is one; else by
+    /// the kernel it names and whether its daemon can be seen from here.
+    fn judge(&self, kernel: &str, visible: bool, holds: impl Fn(i32, &str) -> bool) -> State {
+        let desktop = if self.system == "Docker Desktop" { "Docker Desktop: " } else { "" };
+        let running = self.containers.first();
+        if self.containers.iter().any(|(id, pid)| holds(*pid, id)) {
+            return State::Here;
+        }
+        if let Some((id, pid)) = running {
+            let id = id.get(..12).unwrap_or(id);
+            return State::Elsewhere(format!(
+                "{desktop}its container {id} has pid {pid}, which is not on this kernel"
+            ));
+        }
+        if self.kernel != kernel {
+            let theirs = &self.kernel;
+            return State::Elsewhere(format!("{desktop}its kernel is {theirs}, this one {kernel}"));
+        }
+        if !visible || !desktop.is_empty() {
+            let reason = "its daemon's process is not on this side of its socket";
+            return State::Elsewhere(format!("{desktop}{reason}"));
+        }
+        State::Here
+    }
+}
+
+fn docker(socket: &Path) -> Result<Docker> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    #[derive(Default)]
+    struct Info {
+        operating_system: String,
+        kernel_version: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Listed {
+        id: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Inspected {
+        state: ContainerState,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct ContainerState {
+        pid: i32,
+    }
+    let info: Info = get(socket, "/info")?;
+    let listed: Vec<Listed> = get(socket, "/containers/json?limit=3")?;
+    let mut containers = Vec::new();
+    for Listed { id } in listed {
+        let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit());
+        if !plain {
+            continue;
+        }
+        // It may have ended since the list was made.
+        if let Ok(inspected) = get::<Inspected>(socket, &format!("/containers/{id}/json"))
+            && inspected.state.pid > 0
+        {
+            containers.push((id, inspected.state.pid));
+        }
+    }
+    Ok(Docker { system: info.operating_system, kernel: info.kernel_version, containers })
+}
+
+/// One question to an HTTP server on a socket. HTTP/1.0, so that the answer
+/// ends with the connection and needs no parsing of chunks.
+fn get<T: for<'a> Deserialize<'a>>(socket: &Path, path: &str) -> Result<T> {
+    let call = || format!("GET {path} at {}", socket.display());
+    let mut stream = connect(socket)?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n");
+    stream.write_all(request.as_bytes()).tried(call)?;
+    let mut answer = Vec::new();
+    stream.take(4 << 20).read_to_end(&mut answer).tried(call)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) != Some("200") {
+        return Err(Error::new(call()).said(format!("it answered {status:?}")));
+    }
+    serde_json::from_str(body).map_err(|error| Error::new(call()).said(error))
+}
+
+fn connect(socket: &Path) -> Result<UnixStream> {
+    UnixStream::connect(socket).tried(|| format!("connect({socket:?})"))
+}
+
+/// Whether a process of this name is in this /proc.
+fn runs(proc: &Path, name: &str) -> bool {
+    let Ok(entries) = fs::read_dir(proc) else { return false };
+    let is = |path: PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|c| c.trim() == name);
+    entries.flatten().any(|entry| is(entry.path()))
+}
+
+/// Whether this pid is a process of that container here: its cgroup or its
+/// mounts carry the container's id (a pid alone could be anybody's).
+fn holds(proc: &Path, pid: i32, id: &str) -> bool {
+    let process = proc.join(pid.to_string());
+    ["cgroup", "mountinfo", "cpuset"]
+        .iter()
+        .any(|file| fs::read_to_string(process.join(file)).is_ok_and(|text| text.contains(id)))
+}
+
+impl Found {
+    /// The verdict on the need `engine:NAME`.
+    pub fn check(&self, os: &tools::OsRelease) -> Verdict {
+        let name = self.engine.name();
+        match &self.state {
+            State::Ready | State::Here => Verdict::Met,
+            State::Absent => {
+                let reason = format!("{name} is not installed");
+                let program = match self.engine {
+                    Engine::Nspawn => "systemd-nspawn",
+                    Engine::Lxc => "lxc-start",
+                    _ => name,
+                };
+                match tools::install(program, os) {
+                    Some(command) => Verdict::fixable(reason, command),
+                    None => Verdict::missing(reason),
+                }
+            }
+            State::Elsewhere(reason) => Verdict::missing(format!("{name}: {reason}")),
+            State::Closed(reason) => {
+                Verdict::fixable(format!("{name}: {reason}"), identity::sudo_hint(COMMAND))
+            }
+            State::Stopped(reason) => {
+                let daemon = match self.engine {
+                    Engine::Docker => "dockerd",
+                    Engine::Incus => "incusd",
+                    _ => name,
+                };
+                let there = tools::find_anywhere(daemon).is_some();
+                let start = if !there && let Some(command) = tools::install(name, os) {
+                    command
+                } else if Path::new("/run/systemd/system").exists() {
+                    format!("sudo systemctl start {name}")
+                } else {
+                    format!("sudo {daemon} &")
+                };
+                Verdict::fixable(format!("{name} does not run: {reason}"), start)
+            }
+        }
+    }
+
+    /// For people: `running here; Docker version 26.1.5`.
+    pub fn described(&self) -> String {
+        let state = match &self.state {
+            State::Absent => return "not installed".to_owned(),
+            State::Ready => "installed, needs no daemon",
+            State::Here => "running, its processes are on this kernel",
+            State::Elsewhere(_) => "running, but not on this kernel",
+            State::Closed(_) => "running, closed to you",
+            State::Stopped(_) => "installed, not running",
+        };
+        match &self.version {
+            Some(version) => format!("{state}; {version}"),
+            None => state.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    const ID: &str = "4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c";
+
+    fn says(system: &str, kernel: &str, containers: &[(&str, i32)]) -> Docker {
+        let containers = containers.iter().map(|(id, pid)| ((*id).to_owned(), *pid)).collect();
+        Docker { system: system.to_owned(), kernel: kernel.to_owned(), containers }
+    }
+
+    #[test]
+    fn a_container_that_runs_decides_where_docker_is() {
+        let docker = says("Debian GNU/Linux 12", "6.1", &[(ID, 4242)]);
+        assert_eq!(docker.judge("6.1", true, |pid, id| (pid, id) == (4242, ID)), State::Here);
+        let State::Elsewhere(reason) = docker.judge("6.1", true, |_, _| false) else {
+            panic!("its pid is not here");
+        };
+        assert_eq!(reason, "its container 4f5c1b9d2e3a has pid 4242, which is not on this kernel");
+    }
+
+    #[test]
+    fn without_containers_the_kernel_and_the_daemon_decide() {
+        let none = |_: i32, _: &str| false;
+        assert_eq!(says("Debian", "6.1", &[]).judge("6.1", true, none), State::Here);
+        assert!(matches!(
+            says("Debian", "6.1", &[]).judge("6.1", false, none),
+            State::Elsewhere(_)
+        ));
+        let desktop = says("Docker Desktop", "6.6.12-linuxkit", &[]);
+        let State::Elsewhere(reason) = desktop.judge("6.8.0-31-generic", true, none) else {
+            panic!("it is elsewhere");
+        };
+        assert!(reason.starts_with("Docker Desktop: its kernel is 6.6.12-linuxkit"), "{reason}");
+    }
+
+    /// A socket that answers as a daemon in a virtual machine would.
+    #[test]
+    fn a_daemon_whose_pids_are_not_here_is_elsewhere() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).expect("bind");
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let server = std::thread::spawn(move || {
+            for _ in 0..3 {
+                let (mut stream, _) = listener.accept().expect("accept");
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).expect("read");
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let body = if request.starts_with("GET /info") {
+                    format!(r#"{{"OperatingSystem":"Docker Desktop","KernelVersion":"{kernel}"}}"#)
+                } else if request.starts_with("GET /containers/json") {
+                    format!(r#"[{{"Id":"{ID}"}}]"#)
+                } else {
+                    r#"{"State":{"Pid":1}}"#.to_owned() // somebody's pid, but not that container's
+                };
+                let answer = format!("HTTP/1.0 200 OK\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).expect("write");
+            }
+        });
+        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"));
+        server.join().expect("join");
+        assert!(
+            matches!(&state, State::Elsewhere(reason) if reason.starts_with("Docker Desktop: its container")),
+            "{state:?}"
+        );
+    }
+
+    #[test]
+    fn a_socket_that_nobody_listens_at_is_a_stopped_daemon() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("docker.sock");
+        drop(UnixListener::bind(&socket).expect("bind"));
+        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"));
+        assert!(matches!(state, State::Stopped(_)), "{state:?}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Every named check: what it takes, how it is found out, what to type instead.
+
+use crate::kernel::capability;
+
+use super::{Answer, World, namespaces, processes, sight};
+
+/// One named check.
+pub struct Entry {
+    /// Its name in a lesson.
+    pub name: &'static str,
+    /// Its arguments: WHO is `self`, `host` or a container's name; TYPE a
+    /// namespace's; a last WORDS takes all that is left.
+    pub usage: &'static str,
+    /// Arguments for a test of it.
+    pub example: &'static str,
+    /// What a person types to see the same; `{1}` is the first argument, and a
+    /// WHO stands for its pid.
+    pub twin: &'static str,
+    /// Finds it out.
+    pub ask: fn(&World, &[String]) -> Answer,
+}
+
+/// All of them.
+pub const ALL: &[Entry] = &[
+    Entry {
+        name: "ns-differs",
+        usage: "TYPE WHO WHO",
+        example: "net box self",
+        twin: "readlink /proc/{2}/ns/{1} /proc/{3}/ns/{1}",
+        ask: |world, words| namespaces::differs(world, &words[0], &words[1], &words[2]),
+    },
+    Entry {
+        name: "ns-same",
+        usage: "TYPE WHO WHO",
+        example: "time box self",
+        twin: "readlink /proc/{2}/ns/{1} /proc/{3}/ns/{1}",
+        ask: |world, words| namespaces::same(world, &words[0], &words[1], &words[2]),
+    },
+    Entry {
+        name: "own-namespaces",
+        usage: "WHO",
+        example: "box",
+        twin: "lsns -p {1}",
+        ask: |world, words| namespaces::own(world, &words[0]),
+    },
+    Entry {
+        name: "hostname",
+        usage: "WHO",
+        example: "box",
+        twin: "nsenter --target {1} --user --preserve-credentials --uts uname -n",
+        ask: |world, words| namespaces::hostname(world, &words[0]),
+    },
+    Entry {
+        name: "pid-inside",
+        usage: "WHO",
+        example: "box",
+        twin: "grep NSpid /proc/{1}/status",
+        ask: |world, words| processes::pid_inside(world, &words[0]),
+    },
+    Entry {
+        name: "on-host",
+        usage: "WHO",
+        example: "box",
+        twin: "ps -p {1} -o pid,args",
+        ask: |world, words| processes::on_host(world, &words[0]),
+    },
+    Entry {
+        name: "parent-is-shim",
+        usage: "WHO",
+        example: "box",
+        twin: "ps -o pid,ppid,args -p {1} -p $(ps -o ppid= -p {1})",
+        ask: |world, words| processes::parent_is_shim(world, &words[0]),
+    },
+    Entry {
+        name: "proc-count",
+        usage: "WHO",
+        example: "box",
+        twin: "pgrep --ns {1} --nslist pid | wc -l",
+        ask: |world, words| processes::count(world, &words[0]),
+    },
+    Entry {
+        name: "runs-in",
+        usage: "WHO WORDS",
+        example: "box sleep 1",
+        twin: "pgrep --ns {1} --nslist pid -a",
+        ask: |world, words| processes::runs_in(world, &words[0], &words[1..].join(" ")),
+    },
+    Entry {
+        name: "runs-apart",
+        usage: "TYPE WORDS",
+        example: "uts sleep 1",
+        twin: "lsns -t {1}",
+        ask: |world, words| processes::runs_apart(world, &words[0], &words[1..].join(" ")),
+    },
+    Entry {
+        name: "lacks-capability",
+        usage: "WHO CAPABILITY",
+        example: "box CAP_SYS_MODULE",
+        twin: "capsh --decode=$(awk '/CapBnd/ {print $2}' /proc/{1}/status)",
+        ask: |world, words| processes::lacks_capability(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "kernel-same",
+        usage: "WHO",
+        example: "box",
+        twin: "cat /proc/sys/kernel/random/boot_id /proc/{1}/root/proc/sys/kernel/random/boot_id",
+        ask: |world, words| sight::kernel_same(world, &words[0]),
+    },
+    Entry {
+        name: "modules-same",
+        usage: "WHO",
+        example: "box",
+        twin: "cat /proc/modules /proc/{1}/root/proc/modules | cut -d ' ' -f 1 | sort | uniq -c",
+        ask: |world, words| sight::modules_same(world, &words[0]),
+    },
+    Entry {
+        name: "os-release-differs",
+        usage: "WHO",
+        example: "box",
+        twin: "grep PRETTY_NAME /etc/os-release /proc/{1}/root/etc/os-release",
+        ask: |world, words| sight::os_release_differs(world, &words[0]),
+    },
+    Entry {
+        name: "cannot-see",
+        usage: "WHO WHO",
+        example: "box self",
+        twin: "ls -d /proc/{1}/root/proc/[0-9]*",
+        ask: |world, words| sight::cannot_see(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "can-see",
+        usage: "WHO WHO",
+        example: "self box",
+        twin: "ls -d /proc/{1}/root/proc/[0-9]*",
+        ask: |world, words| sight::can_see(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "file-contains",
+        usage: "PATH WORDS",
+        example: "/etc/hosts localhost",
+        twin: "grep -F '{2}' {1}",
+        ask: |_, words| sight::file_contains(&words[0], &words[1..].join(" ")),
+    },
+];
+
+impl Entry {
+    /// Whether it can be asked with these arguments; the error says what it takes.
+    pub fn accepts(&self, arguments: &[String]) -> Result<(), String> {
+        let usage: Vec<_> = self.usage.split(' ').collect();
+        let many = usage.last() == Some(&"WORDS");
+        if arguments.len() < usage.len() || (arguments.len() > usage.len() && !many) {
+            return Err(format!("{} {}", self.name, self.usage));
+        }
+        for (kind, argument) in usage.iter().zip(arguments) {
+            if *kind == "TYPE" && !namespaces::TYPES.contains(&argument.as_str()) {
+                return Err(format!(
+                    "{} {}; TYPE is one of {}",
+                    self.name,
+                    self.usage,
+                    namespaces::TYPES.join(", ")
+                ));
+            }
+            if *kind == "CAPABILITY" && capability::number(argument).is_none() {
+                return Err("a name of capabilities(7), as CAP_SYS_MODULE".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Those arguments that are a WHO.
+    pub fn targets<'a>(&self, arguments: &'a [String]) -> Vec<&'a str> {
+        let kinds = self.usage.split(' ').zip(arguments);
+        kinds.filter(|(kind, _)| *kind == "WHO").map(|(_, who)| who.as_str()).collect()
+    }
+
+    /// Its twin with these arguments filled in.
+    pub fn typed(&self, arguments: &[String], world: &World) -> String {
+        let mut line = self.twin.to_owned();
+        for (index, kind) in self.usage.split(' ').enumerate() {
+            let Some(given) = arguments.get(index) else { continue };
+            let value = match (kind, given.as_str()) {
+                ("WHO", "self") => "self".to_owned(),
+                ("WHO", name) => world.pid(name).map_or(given.clone(), |pid| pid.to_string()),
+                ("WORDS", _) => arguments[index..].join(" "),
+                _ => given.clone(),
+            };
+            line = line.replace(&format!("{{{}}}", index + 1), &value);
+        }
+        line
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Entry {}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,137 @@
+//! Checks: is it true on this machine?
+//!
+//! A check asks the kernel by another route than the command that made the
+//! effect, answers with a value and with evidence, and has a twin that the
+//! reader can type. `ns-differs net box self` is a named one, whose answer is
+//! `yes` or `no`; `hostname box = box` compares a value; `sh: LINE` is a line
+//! for a shell (exit 0 holds, 1 does not, 77 cannot be tested here, standard
+//! output is the evidence; as a measure, standard output is the value).
+
+mod catalogue;
+mod namespaces;
+mod processes;
+mod shell;
+mod sight;
+mod test;
+
+pub use processes::{all as every_process, command as command_of};
+pub use test::{Compare, Probe, Test};
+
+use crate::container::registry::Container;
+
+use super::model::Claim;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The answer: `yes`, `no`, a number, a name.
+    pub value: String,
+    /// What it was concluded from, with this machine's own numbers.
+    pub evidence: String,
+}
+
+impl Finding {
+    /// An answer and what it rests on.
+    pub fn new(value: impl Into<String>, evidence: impl Into<String>) -> Self {
+        Self { value: value.into(), evidence: evidence.into() }
+    }
+
+    /// Yes or no.
+    pub fn yes(yes: bool, evidence: impl Into<String>) -> Self {
+        Self::new(if yes { "yes" } else { "no" }, evidence)
+    }
+}
+
+/// Why there is no finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// What is asked about is not there: the check does not hold.
+    Absent(String),
+    /// It cannot be found out on this machine, or by this user.
+    Untestable(String),
+}
+
+/// What a probe answers.
+pub type Answer = Result<Finding, Unknown>;
+
+/// Whether a claim is true here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Holds,
+    /// It is not.
+    DoesNotHold,
+    /// This machine, or this user, cannot tell.
+    Untestable,
+}
+
+impl Verdict {
+    /// As `verify --format json` writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does-not-hold",
+            Self::Untestable => "untestable",
+        }
+    }
+}
+
+/// A verdict and what it rests on (or why there is none).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// The evidence, or the reason.
+    pub evidence: String,
+}
+
+/// What the probes are asked about: the names that the lesson has bound.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// Containers by the name that the lesson gave them.
+    pub containers: Vec<Container>,
+    /// This program's own path, for checks that are shell lines.
+    pub program: std::path::PathBuf,
+}
+
+impl World {
+    /// The container that goes by this name in the lesson.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// The process that stands for `self`, `host` or a container.
+    fn pid(&self, target: &str) -> Result<i32, Unknown> {
+        match target {
+            "self" => Ok(rustix::process::getpid().as_raw_nonzero().get()),
+            "host" => Ok(1),
+            name => match self.container(name) {
+                Some(container) if container.alive() => Ok(container.pid),
+                _ => Err(Unknown::Absent(format!("no container {name} is running"))),
+            },
+        }
+    }
+
+    /// `box_pid=4711` and the like: what the lesson's commands find in their environment.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let of = |container: &Container| {
+            let name = container.name.replace('-', "_");
+            [
+                (format!("{name}_pid"), container.pid.to_string()),
+                (format!("{name}_id"), container.id.clone()),
+                (format!("{name}_shim"), container.shim.to_string()),
+            ]
+        };
+        self.containers.iter().flat_map(of).collect()
+    }
+}
+
+/// Judges a claim: every check must hold; the first that does not is the evidence.
+pub fn judge(claim: &Claim, world: &World) -> Judgement {
+    let judged: Vec<_> = claim.checks.iter().map(|check| check.judge(world)).collect();
+    let first = |verdict| judged.iter().find(|judgement| judgement.verdict == verdict).cloned();
+    first(Verdict::DoesNotHold).or_else(|| first(Verdict::Untestable)).unwrap_or_else(|| {
+        let evidence: Vec<_> = judged.iter().map(|judgement| judgement.evidence.as_str()).collect();
+        Judgement { verdict: Verdict::Holds, evidence: evidence.join("; ") }
+    })
+}

@@ -1,0 +1,114 @@
+//! Fences: ```` ```sh run ops=clone3 ````, `sh shell`, `sh engine=docker`,
+//! `console article`. Nothing but commands and output stands in them.
+
+use crate::lesson::fault::Fault;
+use crate::lesson::model::{Article, Fence, Kind};
+
+const KINDS: [&str; 7] = [
+    "sh run",
+    "sh shell",
+    "sh engine=docker",
+    "sh engine=ctr",
+    "sh engine=podman",
+    "sh engine=lxc",
+    "console article",
+];
+
+/// What stands between the fence's first and last line.
+pub fn body(source: &str) -> &str {
+    let body = source.split_once('\n').map_or("", |(_, rest)| rest);
+    let closing = body.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    let last = body[closing..].trim();
+    if last.starts_with("```") || last.starts_with("~~~") { &body[..closing] } else { body }
+}
+
+/// A fence by its info string; `line` is the line it starts on.
+pub fn parse(line: usize, info: &str, body: &str, faults: &mut Vec<Fault>) -> Option<Kind> {
+    let words: Vec<_> = info.split_whitespace().collect();
+    let kind = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    if !KINDS.contains(&kind.as_str()) {
+        faults.push(Fault::unknown(line, "block", &kind, &KINDS));
+        return None;
+    }
+    if body.trim().is_empty() {
+        faults.push(Fault::new(line, format!("the `{kind}` block is empty")));
+        return None;
+    }
+    let mut given = Attributes::parse(line, words.get(2..).unwrap_or_default(), faults);
+    let made = match kind.as_str() {
+        "sh run" => Kind::Run(commands(line, body, &mut given, faults)),
+        "sh shell" => Kind::Shell(commands(line, body, &mut given, faults)),
+        "console article" => Kind::Article(article(line, body, &mut given, faults)),
+        engine => {
+            let engine = engine.trim_start_matches("sh engine=").to_owned();
+            Kind::Engine(engine, body.trim_end().to_owned())
+        }
+    };
+    given.nothing_left(line, &kind, faults);
+    Some(made)
+}
+
+/// `key=value` after the kind.
+struct Attributes(Vec<(String, String)>);
+
+impl Attributes {
+    fn parse(line: usize, words: &[&str], faults: &mut Vec<Fault>) -> Self {
+        let mut given = Vec::new();
+        for word in words {
+            match word.split_once('=') {
+                Some((key, value)) => given.push((key.to_owned(), value.to_owned())),
+                None => faults.push(Fault::new(line, format!("`{word}` is not `key=value`"))),
+            }
+        }
+        Self(given)
+    }
+
+    fn take(&mut self, key: &str) -> Option<String> {
+        let at = self.0.iter().position(|(given, _)| given == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn nothing_left(self, line: usize, kind: &str, faults: &mut Vec<Fault>) {
+        let allowed: &[&str] = match kind {
+            "sh run" => &["ops", "exit"],
+            "sh shell" => &["exit"],
+            "console article" => &["what"],
+            _ => &[],
+        };
+        for (key, _) in self.0 {
+            faults.push(match allowed {
+                [] => Fault::new(line, format!("`{kind}` takes no attribute `{key}`")),
+                allowed => Fault::unknown(line, "attribute", &key, allowed),
+            });
+        }
+    }
+}
+
+fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Fence {
+    let numbered = body.lines().enumerate().map(|(index, text)| (line + 1 + index, text.trim()));
+    let lines = numbered.filter(|(_, text)| !text.is_empty()).map(|(n, text)| (n, text.to_owned()));
+    let exit = given.take("exit").map_or(0, |exit| {
+        exit.parse().unwrap_or_else(|_| {
+            faults.push(Fault::new(line, format!("`exit={exit}` is not an exit code")).allowed("0 to 255"));
+            0
+        })
+    });
+    let ops = given.take("ops").unwrap_or_default();
+    let ops = ops.split(',').filter(|op| !op.is_empty()).map(str::to_owned).collect();
+    Fence { lines: lines.collect(), ops, exit }
+}
+
+fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Article {
+    let mut parts: Vec<(String, Vec<String>)> = Vec::new();
+    for (index, text) in body.lines().enumerate() {
+        match (text.strip_prefix("$ "), parts.last_mut()) {
+            (Some(command), _) => parts.push((command.to_owned(), Vec::new())),
+            (None, Some((_, output))) => output.push(text.to_owned()),
+            (None, None) => faults.push(
+                Fault::new(line + 1 + index, "output of the article without the command that gives it")
+                    .allowed("start with a line `$ COMMAND`; it is performed to compare"),
+            ),
+        }
+    }
+    Article { what: given.take("what"), parts }
+}

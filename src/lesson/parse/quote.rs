@@ -1,0 +1,249 @@
+//! Quoted blocks: what is said to the reader. A bold word says which kind it
+//! is; after the sentence come lines `key: value`, choices `- text = value`,
+//! and a solution in `<details>`.
+
+use crate::lesson::check::Test;
+use crate::lesson::fault::Fault;
+use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Predict, Try};
+
+const WORDS: [&str; 6] = ["Predict", "Claim", "Try", "Today", "Surprise", "Notice"];
+const KEYS: [&str; 6] = ["check", "measure", "needs", "opposite", "leaves", "hint"];
+
+/// One `key: value`, choice or solution.
+struct Item {
+    line: usize,
+    key: String,
+    text: String,
+}
+
+/// A quoted block; `line` is the line it starts on.
+pub fn parse(line: usize, source: &str, faults: &mut Vec<Fault>) -> Option<Kind> {
+    let lines: Vec<&str> = source.lines().map(unquoted).collect();
+    let first = lines.first().copied().unwrap_or_default();
+    let Some((word, rest)) = first.strip_prefix("**").and_then(|rest| rest.split_once("**")) else {
+        let what = "a quoted block does not say what it is";
+        faults.push(Fault::new(line, what).allowed(format!("start with one of {}", bold_words())));
+        return None;
+    };
+    if !WORDS.contains(&word) {
+        faults.push(Fault::unknown(line, "quoted block", word, &WORDS));
+        return None;
+    }
+    if ["Today", "Surprise", "Notice"].contains(&word) {
+        let text = std::iter::once(rest.trim_start()).chain(lines[1..].iter().copied());
+        let text = text.collect::<Vec<_>>().join("\n").trim().to_owned();
+        return Some(Kind::Aside(word.to_owned(), text));
+    }
+    let (id, rest) = match rest.trim_start().strip_prefix("{#").and_then(|id| id.split_once('}')) {
+        Some((id, rest)) => (id.to_owned(), rest),
+        None => (String::new(), rest),
+    };
+    let (text, items) = items(line, rest.trim(), &lines[1..]);
+    let mut quote = Quote { line, word, id, text, items, faults };
+    Some(match word {
+        "Predict" => Kind::Predict(quote.predict()?),
+        "Claim" => Kind::Claim(quote.claim(&["check", "needs", "opposite"])),
+        _ => Kind::Try(quote.exercise()),
+    })
+}
+
+fn bold_words() -> String {
+    WORDS.map(|word| format!("**{word}**")).join(", ")
+}
+
+fn unquoted(line: &str) -> &str {
+    let line = line.trim_start().strip_prefix('>').unwrap_or(line);
+    line.strip_prefix(' ').unwrap_or(line)
+}
+
+/// The sentence, and the items after it.
+fn items(line: usize, first: &str, rest: &[&str]) -> (String, Vec<Item>) {
+    let mut text = first.to_owned();
+    let mut items: Vec<Item> = Vec::new();
+    let mut after_blank = false;
+    let mut in_details = false;
+    for (index, source) in rest.iter().enumerate() {
+        let here = line + 1 + index;
+        let source = source.trim();
+        if source.is_empty() {
+            after_blank = true;
+            continue;
+        }
+        let fresh = after_blank || !items.is_empty();
+        match start_of_item(source, fresh) {
+            _ if in_details => append(&mut items, source),
+            Some((key, value)) => items.push(Item { line: here, key, text: value }),
+            None if items.is_empty() => {
+                text.push(if after_blank { '\n' } else { ' ' });
+                if after_blank {
+                    text.push('\n');
+                }
+                text.push_str(source);
+            }
+            None => append(&mut items, source),
+        }
+        in_details = items.last().is_some_and(|item| {
+            item.key == "solution" && !item.text.contains("</details>")
+        });
+        after_blank = false;
+    }
+    (text.trim().to_owned(), items.into_iter().flat_map(divided).collect())
+}
+
+fn append(items: &mut [Item], source: &str) {
+    if let Some(item) = items.last_mut() {
+        item.text.push(' ');
+        item.text.push_str(source);
+    }
+}
+
+/// `- choice`, `<details>`, or `key: value`; a key that we do not know counts
+/// where no sentence can be going on, so that its misspelling is told.
+fn start_of_item(source: &str, fresh: bool) -> Option<(String, String)> {
+    if let Some(choice) = source.strip_prefix("- ") {
+        return Some(("choice".to_owned(), choice.trim().to_owned()));
+    }
+    if let Some(rest) = source.strip_prefix("<details>") {
+        return Some(("solution".to_owned(), rest.to_owned()));
+    }
+    let (key, value) = source.split_once(':')?;
+    let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
+    let begins = KEYS.contains(&key) || (fresh && (value.starts_with(' ') || value.is_empty()));
+    (word && begins).then(|| (key.to_owned(), value.trim().to_owned()))
+}
+
+/// `check: A · leaves: B` on one line is two items.
+fn divided(item: Item) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    if item.key == "solution" || item.key == "hint" {
+        return vec![item];
+    }
+    for part in item.text.split(" · ") {
+        let (key, text) = match (items.is_empty(), start_of_item(part, true)) {
+            (false, Some((key, value))) => (key, value),
+            _ => (item.key.clone(), part.trim().to_owned()),
+        };
+        items.push(Item { line: item.line, key, text });
+    }
+    items
+}
+
+struct Quote<'a> {
+    line: usize,
+    word: &'a str,
+    id: String,
+    text: String,
+    items: Vec<Item>,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Quote<'_> {
+    fn fault(&mut self, what: &str, allowed: &str) {
+        let what = format!("this **{}** {what}", self.word);
+        self.faults.push(Fault::new(self.line, what).allowed(allowed));
+    }
+
+    /// Takes the items out; those with another key are mistakes.
+    fn take_items(&mut self, allowed: &[&str]) -> Vec<Item> {
+        let items = std::mem::take(&mut self.items);
+        for item in items.iter().filter(|item| !allowed.contains(&item.key.as_str())) {
+            let kind = format!("key in a **{}**", self.word);
+            self.faults.push(Fault::unknown(item.line, &kind, &item.key, allowed));
+        }
+        items
+    }
+
+    fn test(&mut self, item: &Item) -> Option<Test> {
+        Test::parse(item.line, &item.text).map_err(|fault| self.faults.push(fault)).ok()
+    }
+
+    fn predict(&mut self) -> Option<Predict> {
+        let items = self.take_items(&["choice", "measure"]);
+        let mut choices = Vec::new();
+        let mut measure = None;
+        let faults_before = self.faults.len();
+        for item in &items {
+            match item.key.as_str() {
+                "choice" => match item.text.rsplit_once(" = ") {
+                    Some((text, value)) => {
+                        choices.push((text.trim().to_owned(), value.trim().to_owned()));
+                    }
+                    None => self.faults.push(
+                        Fault::new(item.line, "a choice without a value")
+                            .allowed("- what the reader reads = the measured value"),
+                    ),
+                },
+                "measure" => measure = self.test(item),
+                _ => {}
+            }
+        }
+        if choices.len() < 2 && self.faults.len() == faults_before {
+            self.fault("has fewer than two choices", "- what the reader reads = the measured value");
+        }
+        if measure.is_none() && self.faults.len() == faults_before {
+            self.fault("is not measured", "measure: NAME ARGUMENTS, or measure: sh: LINE");
+        }
+        Some(Predict { question: self.text.clone(), choices, measure: measure? })
+    }
+
+    fn claim(&mut self, allowed: &[&str]) -> Claim {
+        if self.id.is_empty() {
+            self.fault("has no id", &format!("**{}** {{#a-word}} the sentence", self.word));
+        }
+        if self.text.is_empty() {
+            self.fault("says nothing", "a sentence after the bold word");
+        }
+        let items = self.take_items(allowed);
+        let mut claim = Claim {
+            id: self.id.clone(),
+            text: self.text.clone(),
+            checks: Vec::new(),
+            needs: Vec::new(),
+            opposite: Opposite::default(),
+        };
+        for item in &items {
+            match item.key.as_str() {
+                "check" => claim.checks.extend(self.test(item)),
+                "needs" => {
+                    let names = item.text.split(',').map(str::trim);
+                    claim.needs.extend(super::front::needs(item.line, names, self.faults));
+                }
+                "opposite" => {
+                    claim.opposite = match item.text.as_str() {
+                        "nothing" => Opposite::Nothing,
+                        line => Opposite::Command(code_spans(line).into_iter().next().unwrap_or_else(|| line.to_owned())),
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !items.iter().any(|item| item.key == "check") {
+            self.fault("is not checked", "check: NAME ARGUMENTS, or check: sh: LINE");
+        }
+        self.items = items;
+        claim
+    }
+
+    fn exercise(&mut self) -> Try {
+        let claim = self.claim(&["check", "needs", "opposite", "leaves", "hint", "solution"]);
+        let items = std::mem::take(&mut self.items);
+        let of = |key: &'static str| items.iter().filter(move |item| item.key == key);
+        let hints = of("hint").map(|item| item.text.clone()).collect();
+        let solution: Vec<_> = of("solution").flat_map(|item| code_spans(&item.text)).collect();
+        let leaves = of("leaves").map(|item| match item.text.strip_prefix("process ") {
+            Some(command) => Leaves::Process(command.trim().to_owned()),
+            None => Leaves::Path(item.text.clone()),
+        });
+        let leaves = leaves.collect();
+        if solution.is_empty() {
+            let allowed = "<details><summary>Solution</summary> `COMMAND` </details>";
+            self.fault("has no solution", allowed);
+        }
+        Try { claim, leaves, hints, solution }
+    }
+}
+
+/// What stands between backquotes.
+fn code_spans(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(|span| span.trim().to_owned()).collect()
+}

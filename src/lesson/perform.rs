@@ -1,0 +1,121 @@
+//! Performing a lesson's lines: our own commands in a re-executed process that
+//! reports its steps, the machine's programs through a shell. The player
+//! itself enters nothing and starts no thread.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::error::{Context, Error, Result};
+use crate::step::Step;
+
+use super::check::World;
+
+/// What came of a line.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its exit code; 128 + the signal that ended it.
+    pub exit: u8,
+    /// What it wrote, to either stream, in order.
+    pub output: String,
+    /// The kernel operations that it reported (our own commands only).
+    pub steps: Vec<Step>,
+}
+
+/// This program's own path, to be found by a shell and by `sudo`.
+pub fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().tried(|| "readlink(\"/proc/self/exe\")")
+}
+
+/// One of our own command lines (without the program's name), in a process of its own.
+pub fn own(words: &[String], world: &World, color: bool, width: usize) -> Result<Done> {
+    let reports = memory("steps")?;
+    let number = reports.as_raw_fd().to_string();
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["--report-fd", &number, "--color", if color { "always" } else { "never" }]);
+    command.args(words).env("COLUMNS", width.to_string());
+    rustix::io::fcntl_setfd(&reports, rustix::io::FdFlags::empty()).tried(|| "fcntl(F_SETFD)")?;
+    let done = capture(command, world);
+    rustix::io::fcntl_setfd(&reports, rustix::io::FdFlags::CLOEXEC).tried(|| "fcntl(F_SETFD)")?;
+    let mut done = done?;
+    let steps = text(reports)?;
+    done.steps = steps.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    Ok(done)
+}
+
+/// A line for the machine's shell.
+pub fn shell(line: &str, world: &World) -> Result<Done> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line]);
+    capture(command, world)
+}
+
+fn capture(mut command: Command, world: &World) -> Result<Done> {
+    let output = memory("output")?;
+    let again = || output.try_clone().tried(|| "dup(output)");
+    command.envs(world.variables()).env("PATH", search_path(&world.program));
+    command.stdin(Stdio::null()).stdout(again()?).stderr(again()?);
+    let program = command.get_program().to_owned();
+    let status = command.status().tried(|| format!("execve({program:?})"))?;
+    Ok(Done { exit: code(status), output: text(output)?, steps: Vec::new() })
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let number = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(number).unwrap_or(u8::MAX)
+}
+
+/// `PATH` with our own directory first, and with those that `ip` and the like
+/// are in even where an ordinary user's has not.
+pub fn search_path(program: &Path) -> OsString {
+    let given = std::env::var_os("PATH").unwrap_or_default();
+    let ours = program.parent().map(Path::to_owned);
+    let more = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
+    let mut all: Vec<PathBuf> = ours.into_iter().collect();
+    for directory in std::env::split_paths(&given).chain(more) {
+        if !all.contains(&directory) {
+            all.push(directory);
+        }
+    }
+    std::env::join_paths(all).unwrap_or(given)
+}
+
+/// A file in memory: unlike a pipe it can be read when all is over, however
+/// long a process that was left running keeps it open.
+fn memory(name: &str) -> Result<File> {
+    memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).tried(|| format!("memfd_create({name:?})"))
+}
+
+fn text(mut file: File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(|error| Error::io("read(output)", &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_gives_its_exit_code_and_both_streams_in_order() {
+        let done = shell("echo a; echo b >&2; echo c; exit 3", &World::default()).unwrap();
+        assert_eq!((done.exit, done.output.as_str()), (3, "a\nb\nc\n"));
+    }
+
+    #[test]
+    fn a_process_left_running_does_not_hold_us_up() {
+        let begun = std::time::Instant::now();
+        let done = shell("sleep 5 & echo $!", &World::default()).unwrap();
+        assert!(begun.elapsed().as_secs() < 4);
+        let pid: i32 = done.output.trim().parse().unwrap();
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+    }
+}

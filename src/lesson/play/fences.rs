@@ -1,0 +1,67 @@
+//! Performing what stands in fences, and showing what came of it.
+
+use crate::error::Result;
+use crate::lesson::model::Fence;
+use crate::lesson::perform::Done;
+use crate::step::Step;
+
+use super::Player;
+
+/// Programs that a lesson's lines use, and the package that each is in.
+const PACKAGES: [(&str, &str); 9] = [
+    ("lsns", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("ps", "procps"),
+    ("pgrep", "procps"),
+    ("ip", "iproute2"),
+    ("capsh", "libcap2-bin"),
+    ("docker", "docker.io, or Docker's own packages"),
+    ("ctr", "containerd"),
+];
+
+impl Player<'_> {
+    /// `sh run`: our own commands, with the operations that the step is about.
+    pub(super) fn run(&mut self, fence: &Fence) -> Result<()> {
+        for (_, line) in &fence.lines {
+            let done = self.stage.own(line)?;
+            let Some(page) = &mut self.page else { continue };
+            let named = |step: &&Step| self.all_operations || fence.ops.iter().any(|op| op == step.name());
+            let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
+            let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
+            page.performed(line, &steps, hidden, &done.output)?;
+            page.exit_told(&done, fence.exit, None)?;
+        }
+        Ok(())
+    }
+
+    /// `sh shell`: the machine's programs, which only look.
+    pub(super) fn look(&mut self, fence: &Fence) -> Result<()> {
+        if self.page.is_none() {
+            return Ok(());
+        }
+        for (_, line) in &fence.lines {
+            let done = self.stage.shell(line)?;
+            let missing = missing_program(line, &done);
+            let Some(page) = &mut self.page else { continue };
+            page.performed(line, &[], 0, if missing.is_some() { "" } else { &done.output })?;
+            page.exit_told(&done, fence.exit, missing.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+/// What to say when a shell did not find a program (it exits with 127 then).
+pub(super) fn missing_program(line: &str, done: &Done) -> Option<String> {
+    if done.exit != 127 {
+        return None;
+    }
+    let told = |(program, _): &&(&str, &str)| done.output.contains(&format!("{program}: not found"));
+    let known = PACKAGES.iter().find(told);
+    Some(match known {
+        Some((program, package)) => {
+            format!("not shown: `{program}` is not installed here (package {package})")
+        }
+        None => format!("not shown: {}", done.output.trim().lines().next().unwrap_or(line)),
+    })
+}

@@ -1,0 +1,199 @@
+//! What can be wrong with a lesson whose blocks all read well: a command that
+//! does not parse, a name that nothing has bound, an id used twice, a step
+//! that fits no screen.
+
+use std::collections::HashSet;
+
+use crate::ui::markdown;
+
+use super::Grammar;
+use super::check::Test;
+use super::fault::Fault;
+use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Try};
+use super::words::{Line, shell_names};
+
+/// What a lesson calls this program.
+pub const PROGRAM: &str = "under-the-hood";
+/// More steps than this do not fit half an hour; further ones are `(more)`.
+const MOST_STEPS: usize = 12;
+/// The terminal that every block must fit, with room for the prompt.
+const COLUMNS: usize = 80;
+const ROWS: usize = 22;
+
+/// Everything that is wrong with it.
+pub fn review(lesson: &Lesson, grammar: &dyn Grammar) -> Vec<Fault> {
+    let mut review = Review { grammar, faults: Vec::new(), bound: HashSet::new() };
+    let steps: Vec<_> = lesson.steps.iter().filter(|step| !step.more).collect();
+    match steps.get(MOST_STEPS) {
+        Some(step) => review.fault(
+            step.line,
+            format!("step {} of a lesson", MOST_STEPS + 1),
+            &format!("at most {MOST_STEPS}; head the further ones with `(more)`"),
+        ),
+        None if steps.is_empty() => review.fault(1, "there is no step".into(), "## Title {#id}"),
+        None => {}
+    }
+    review.once("step", lesson.steps.iter().map(|step| (step.line, step.id.as_str())));
+    let claims = lesson.claims().map(|(step, claim)| {
+        (claim.checks.first().map_or(step.line, |check| check.line), claim.id.as_str())
+    });
+    review.once("claim", claims);
+    for block in lesson.intro.iter().chain(lesson.steps.iter().flat_map(|step| &step.blocks)) {
+        review.block(block);
+    }
+    review.faults.sort();
+    review.faults
+}
+
+struct Review<'a> {
+    grammar: &'a dyn Grammar,
+    faults: Vec<Fault>,
+    /// The containers named so far.
+    bound: HashSet<String>,
+}
+
+impl Review<'_> {
+    fn fault(&mut self, line: usize, what: String, allowed: &str) {
+        self.faults.push(Fault::new(line, what).allowed(allowed));
+    }
+
+    fn once<'a>(&mut self, kind: &str, ids: impl Iterator<Item = (usize, &'a str)>) {
+        let mut seen = HashSet::new();
+        for (line, id) in ids.filter(|(_, id)| !id.is_empty()) {
+            if !seen.insert(id) {
+                self.fault(line, format!("a second {kind} with the id `{id}`"), "each id once");
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        match &block.kind {
+            Kind::Prose(text) | Kind::Aside(_, text) => self.fits(block.line, text),
+            Kind::Run(fence) => self.run(fence),
+            Kind::Shell(fence) => {
+                for (line, text) in &fence.lines {
+                    self.names(*line, shell_names(text));
+                }
+            }
+            Kind::Article(Article { parts, .. }) => {
+                for (command, _) in parts {
+                    self.names(block.line, shell_names(command));
+                }
+            }
+            Kind::Predict(predict) => {
+                self.fits(block.line, &predict.question);
+                self.test(&predict.measure);
+            }
+            Kind::Claim(claim) => self.claim(block.line, claim),
+            Kind::Try(exercise) => self.exercise(block.line, exercise),
+            Kind::Engine(..) | Kind::Notes(_) => {}
+        }
+    }
+
+    fn fits(&mut self, line: usize, text: &str) {
+        let rows = markdown::render(text, COLUMNS, false).lines().count();
+        if rows > ROWS {
+            self.fault(line, format!("{rows} lines at one go"), &format!("{ROWS}, so that it fits 80x24"));
+        }
+    }
+
+    fn run(&mut self, fence: &Fence) {
+        for (line, text) in &fence.lines {
+            self.own_command(*line, text);
+        }
+    }
+
+    /// A command line of ours: the same clap types read it that will perform it.
+    fn own_command(&mut self, line: usize, text: &str) {
+        let parsed = match Line::parse(text) {
+            Ok(parsed) => parsed,
+            Err(what) => return self.faults.push(Fault::new(line, what)),
+        };
+        self.names(line, parsed.names().map(str::to_owned).collect());
+        let words = parsed.words(|_| Some("1".to_owned()));
+        match words.split_first() {
+            Some((program, rest)) if program == PROGRAM => {
+                if let Err(error) = self.grammar.parse(rest) {
+                    let what = format!("`{text}` does not parse: {}", error.tried);
+                    let mut fault = Fault::new(line, what);
+                    fault.allowed = error.hint;
+                    self.faults.push(fault);
+                }
+                self.bound.extend(container_named(rest));
+            }
+            _ => self.fault(
+                line,
+                format!("`{}` is not this program", words.first().map_or("", String::as_str)),
+                "a `sh run` line starts with `under-the-hood`; the machine's programs stand in `sh shell`",
+            ),
+        }
+    }
+
+    fn names(&mut self, line: usize, names: Vec<String>) {
+        for name in names {
+            let known = self.bound.iter().any(|container| {
+                let container = container.replace('-', "_");
+                ["pid", "id", "shim"].iter().any(|of| name == format!("{container}_{of}"))
+            });
+            if !known {
+                self.fault(
+                    line,
+                    format!("`${name}` is not bound here"),
+                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim",
+                );
+            }
+        }
+    }
+
+    fn test(&mut self, test: &Test) {
+        for target in test.targets() {
+            if !["self", "host"].contains(&target) && !self.bound.contains(target) {
+                let mut allowed: Vec<&str> = self.bound.iter().map(String::as_str).collect();
+                allowed.sort_unstable();
+                allowed.extend(["self", "host"]);
+                self.faults.push(Fault::unknown(test.line, "container", target, &allowed));
+            }
+        }
+        if let super::check::Probe::Shell(line) = &test.probe {
+            self.names(test.line, shell_names(line));
+        }
+    }
+
+    fn claim(&mut self, line: usize, claim: &Claim) {
+        self.fits(line, &claim.text);
+        for check in &claim.checks {
+            self.test(check);
+        }
+        if let Opposite::Command(command) = &claim.opposite
+            && command.starts_with(PROGRAM)
+        {
+            self.own_command(line, command);
+        }
+    }
+
+    fn exercise(&mut self, line: usize, exercise: &Try) {
+        for solution in &exercise.solution {
+            self.names(line, shell_names(solution));
+            if solution.starts_with(&format!("{PROGRAM} ")) {
+                self.own_command(line, solution);
+            }
+        }
+        for leaves in &exercise.leaves {
+            let (Leaves::Path(text) | Leaves::Process(text)) = leaves;
+            self.names(line, shell_names(text));
+        }
+        self.claim(line, &exercise.claim);
+    }
+}
+
+/// The name that a command line of ours gives a container.
+pub fn container_named(words: &[String]) -> Option<String> {
+    if words.first().is_none_or(|word| word != "run") {
+        return None;
+    }
+    let at = words.iter().position(|word| word == "--name" || word.starts_with("--name="))?;
+    match words[at].strip_prefix("--name=") {
+        Some(name) => Some(name.to_owned()),
+        None => words.get(at + 1).cloned(),
+    }
+}

@@ -1,0 +1,277 @@
+//! The stage that a lesson is played on: what it has started, the names it has
+//! bound, and the way back to an empty stage.
+//!
+//! Undoing is the watcher's work, whether it is asked to or finds the player
+//! dead: one way, so that it is the one that is tried all the time.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::container::registry::{self, Container};
+use crate::effect::{Effect, Identity};
+use crate::error::{Context, Error, Result};
+use crate::home::{self, Place};
+use crate::kernel::watcher::Watch;
+
+use super::check::World;
+use super::model::Leaves;
+use super::perform::{self, Done};
+use super::review;
+use super::words::Line;
+
+/// How long a container's shim may take to tidy up behind it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a lesson's effects are.
+pub struct Stage {
+    title: String,
+    watch: Watch,
+    session: PathBuf,
+    world: World,
+    /// Colour and columns for the commands' own output.
+    look: (bool, usize),
+}
+
+/// What `lesson env` reads.
+#[derive(Debug, Serialize, Deserialize)]
+struct Session {
+    pid: i32,
+    start: u64,
+    variables: Vec<(String, String)>,
+}
+
+impl Stage {
+    /// An empty stage. The watcher is forked here, so nothing may have started a thread.
+    pub fn new(title: &str, look: (bool, usize)) -> Result<Self> {
+        let world = World { containers: Vec::new(), program: perform::own_program()? };
+        let (watch, session) = opened(title)?;
+        let mut stage = Self { title: title.to_owned(), watch, session, world, look };
+        stage.tell_session()?;
+        Ok(stage)
+    }
+
+    /// What checks are asked about.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Performs one of our own command lines and binds the name it gives.
+    pub fn own(&mut self, line: &str) -> Result<Done> {
+        let parsed = Line::parse(line).map_err(Error::new)?;
+        let variables = self.world.variables();
+        let value = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
+        let words = parsed.words(value);
+        let words = words.get(1..).unwrap_or_default();
+        let done = perform::own(words, &self.world, self.look.0, self.look.1)?;
+        if let Some(name) = review::container_named(words) {
+            self.bind(&name)?;
+        }
+        Ok(done)
+    }
+
+    /// Performs a line for the shell; a container of ours that it names is bound too.
+    pub fn shell(&mut self, line: &str) -> Result<Done> {
+        let done = perform::shell(line, &self.world)?;
+        if let Ok(parsed) = Line::parse(line)
+            && let Some((program, words)) = parsed.words(|_| None).split_first()
+            && program == review::PROGRAM
+            && let Some(name) = review::container_named(words)
+        {
+            self.bind(&name)?;
+        }
+        Ok(done)
+    }
+
+    /// Binds a name to the running container that has it, and writes down that
+    /// it is the lesson's to end.
+    fn bind(&mut self, name: &str) -> Result<()> {
+        let Ok(container) = registry::find(name) else { return Ok(()) };
+        if container.name != name || self.world.container(name) == Some(&container) {
+            return Ok(());
+        }
+        let identity = Identity::Process { pid: container.pid, start: container.start };
+        self.note(Effect::Process { what: format!("container {name} of {}", self.title) }, identity)?;
+        self.world.containers.retain(|known| known.name != name);
+        self.world.containers.push(container);
+        self.tell_session()
+    }
+
+    fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
+        let n = self.watch.intend(&effect)?;
+        self.watch.done(n, &identity)
+    }
+
+    /// What an exercise is going to leave that is there already: not the lesson's.
+    pub fn there_before(&self, leaves: &[Leaves]) -> Vec<Left> {
+        leaves.iter().flat_map(|leaves| self.found(leaves)).collect()
+    }
+
+    /// What has appeared since: the lesson's to remove.
+    pub fn appeared(&self, leaves: &[Leaves], before: &[Left]) -> Vec<Left> {
+        self.there_before(leaves).into_iter().filter(|left| !before.contains(left)).collect()
+    }
+
+    /// Writes down that these go when the stage is emptied.
+    pub fn adopt(&mut self, left: &[Left]) -> Result<()> {
+        for left in left {
+            self.note(left.effect.clone(), left.identity.clone())?;
+        }
+        Ok(())
+    }
+
+    fn found(&self, leaves: &Leaves) -> Vec<Left> {
+        match leaves {
+            Leaves::Path(path) => {
+                let mut path = path.clone();
+                for (name, value) in self.world.variables() {
+                    path = path.replace(&format!("${name}"), &value);
+                }
+                let Ok(metadata) = fs::symlink_metadata(&path) else { return Vec::new() };
+                let identity = Identity::Inode { dev: metadata.dev(), ino: metadata.ino() };
+                let effect = match metadata.is_dir() {
+                    true => Effect::Tree { path: path.into() },
+                    false => Effect::File { path: path.into() },
+                };
+                vec![Left { effect, identity }]
+            }
+            Leaves::Process(command) => running(command)
+                .into_iter()
+                .map(|(pid, start)| Left {
+                    effect: Effect::Process { what: command.clone() },
+                    identity: Identity::Process { pid, start },
+                })
+                .collect(),
+        }
+    }
+
+    /// Ends everything that the lesson has started, and begins with an empty stage.
+    pub fn empty(&mut self) -> Result<()> {
+        let (watch, session) = opened(&self.title)?;
+        let old = std::mem::replace(&mut self.watch, watch);
+        self.session = session;
+        let containers = std::mem::take(&mut self.world.containers);
+        undone(old, &containers)?;
+        self.tell_session()
+    }
+
+    /// Ends everything that the lesson has started.
+    pub fn end(self) -> Result<()> {
+        undone(self.watch, &self.world.containers)
+    }
+
+    /// An ordinary process of this machine under each name: the world in which
+    /// what is said of a container must be false.
+    pub fn stand_ins(&mut self, names: &[String]) -> Result<World> {
+        let mut world = World { containers: Vec::new(), program: self.world.program.clone() };
+        for name in names {
+            // By way of a shell that ends, so that its parent is nobody's shim.
+            let done = perform::shell("sleep 600 >/dev/null 2>&1 & echo $!", &self.world)?;
+            let pid: i32 = done.output.trim().parse().unwrap_or(0);
+            let start = start_of(pid)
+                .ok_or_else(|| Error::new("starting `sleep 600`").said(done.output.trim()))?;
+            self.note(
+                Effect::Process { what: format!("stand-in for {name}") },
+                Identity::Process { pid, start },
+            )?;
+            let known = self.world.container(name).cloned();
+            let command = vec!["sleep".to_owned(), "600".to_owned()];
+            world.containers.push(Container {
+                id: known.as_ref().map_or(String::new(), |container| container.id.clone()),
+                name: name.clone(),
+                pid,
+                start,
+                shim: 0,
+                image: String::new(),
+                command: known.map_or(command, |container| container.command),
+                hostname: String::new(),
+                created: 0,
+            });
+        }
+        Ok(world)
+    }
+
+    fn tell_session(&mut self) -> Result<()> {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        let session =
+            Session { pid, start: start_of(pid).unwrap_or(0), variables: self.world.variables() };
+        let text = serde_json::to_vec(&session)
+            .map_err(|error| Error::new("writing the lesson's variables").said(error))?;
+        fs::write(&self.session, text).tried(|| format!("write({:?})", self.session))
+    }
+}
+
+/// Something that an exercise has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    effect: Effect,
+    identity: Identity,
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.effect, &self.identity) {
+            (Effect::File { path } | Effect::Tree { path }, _) => write!(f, "{}", path.display()),
+            (Effect::Process { what }, Identity::Process { pid, .. }) => write!(f, "process {pid} ({what})"),
+            (Effect::Process { what }, _) => f.write_str(what),
+        }
+    }
+}
+
+/// A watcher, and the file that tells a second terminal the lesson's variables.
+fn opened(title: &str) -> Result<(Watch, PathBuf)> {
+    let directory = home::open(Place::Run, "")?;
+    let mut watch = Watch::start(Place::Run, title)?;
+    let session = directory.join(format!("lesson-{}.json", watch.token()));
+    watch.intend(&Effect::File { path: session.clone() })?;
+    Ok((watch, session))
+}
+
+/// Has the watcher undo, and waits for the containers' shims to have tidied up.
+fn undone(watch: Watch, containers: &[Container]) -> Result<()> {
+    let left = watch.end()?;
+    let begun = Instant::now();
+    let gone = |container: &Container| {
+        !Path::new(&format!("/proc/{}", container.shim)).exists() || container.shim == 0
+    };
+    while !containers.iter().all(gone) && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    match left.as_slice() {
+        [] => Ok(()),
+        left => Err(Error::new("undoing what the lesson started")
+            .said(left.join("; "))
+            .hint("`under-the-hood cleanup` tries again.")),
+    }
+}
+
+fn start_of(pid: i32) -> Option<u64> {
+    procfs::process::Process::new(pid).and_then(|process| process.stat()).ok().map(|stat| stat.starttime)
+}
+
+/// Processes with exactly this command line, and when they started.
+fn running(command: &str) -> Vec<(i32, u64)> {
+    let ours = super::check::every_process().into_iter();
+    ours.filter(|pid| super::check::command_of(*pid) == command)
+        .filter_map(|pid| Some((pid, start_of(pid)?)))
+        .collect()
+}
+
+/// `lesson env`: what the lesson being played has bound, newest player first.
+pub fn session_variables() -> Result<Vec<(String, String)>> {
+    let directory = home::path(Place::Run)?;
+    let mut sessions: Vec<_> = fs::read_dir(&directory).into_iter().flatten().flatten().collect();
+    sessions.retain(|entry| entry.file_name().to_string_lossy().starts_with("lesson-"));
+    sessions.sort_by_key(|entry| entry.metadata().and_then(|metadata| metadata.modified()).ok());
+    let read = |entry: &fs::DirEntry| -> Option<Session> {
+        let session: Session = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
+        (start_of(session.pid) == Some(session.start)).then_some(session)
+    };
+    sessions.iter().rev().find_map(read).map(|session| session.variables).ok_or_else(|| {
+        Error::new("no lesson is being played here")
+            .hint("Start one in another terminal: `under-the-hood lesson 1` (and as the same user: with sudo in both, or in neither).")
+    })
+}

@@ -1,0 +1,116 @@
+#!/bin/bash
+# Real containers for tests/it/interop.rs: one sleeping busybox in each engine, on
+# this machine, everything under one directory.
+#   engines.sh start NAME DIR   starts it; prints the pid of its first process, by the engine's own word
+#   engines.sh stop NAME DIR    removes it, and what was started for it
+# NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
+set -eu
+export PATH=$PATH:/usr/sbin:/sbin
+verb=$1 name=$2
+mkdir -p "$3"
+D=$(readlink -f "$3") N=uth-interop
+
+rootfs() {
+  [[ -x $D/rootfs/bin/busybox ]] && return
+  mkdir -p "$D"/rootfs/{bin,sbin,usr/bin,dev,proc,sys,tmp,run,var,root,etc}
+  cp "$(command -v busybox)" "$D/rootfs/bin/busybox"
+  cp "$D/rootfs/bin/busybox" "$D/rootfs/usr/bin/" # systemd-nspawn wants a /usr
+  local applet
+  for applet in sh sleep id ps cat ls mount; do ln -sf /bin/busybox "$D/rootfs/bin/$applet"; done
+  ln -sf /bin/busybox "$D/rootfs/sbin/init"
+  echo '::sysinit:/bin/true' >"$D/rootfs/etc/inittab"
+  echo 'root:x:0:0:root:/root:/bin/sh' >"$D/rootfs/etc/passwd"
+  echo 'root:x:0:' >"$D/rootfs/etc/group"
+  echo 'ID=busybox' >"$D/rootfs/etc/os-release"
+}
+# Waits for a command to succeed.
+until_true() { local i; for i in {1..150}; do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; "$@"; }
+# A daemon in the background, its pid in a file.
+daemon() { local log=$1; shift; setsid "$@" </dev/null >"$D/$log.log" 2>&1 & echo $! >"$D/$log.pid"; }
+end_daemon() { local pid; pid=$(cat "$D/$1.pid"); kill "$pid" || return 0; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; }
+# crun refuses a cgroup2 mount without controllers beside cgroup v1: hide it from it.
+hidden() {
+  if mountpoint -q /sys/fs/cgroup/unified; then unshare -m sh -c 'umount /sys/fs/cgroup/unified; exec "$@"' sh "$@"; else "$@"; fi
+}
+
+containerd_start() {
+  mkdir -p "$D/containerd"
+  cat >"$D/containerd.toml" <<T
+version = 2
+root = "$D/containerd/root"
+state = "$D/containerd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "$D/containerd.sock"
+T
+  daemon containerd containerd --config "$D/containerd.toml" --log-level error
+  until_true ctr -a "$D/containerd.sock" version
+}
+ctr() { command ctr -a "$D/containerd.sock" "$@"; }
+docker() { command docker -H "unix://$D/docker.sock" "$@"; }
+podman() { command podman --root "$D/podman/root" --runroot "$D/podman/run" --tmpdir "$D/podman/tmp" "$@"; }
+# The hard limits that podman asks for may not be raised everywhere: ask for less.
+podman_run() {
+  podman image exists localhost/bb:1 || tar -C "$D/rootfs" -c . | podman import -q - localhost/bb:1 >/dev/null
+  "$@" run -d --net none --name $N --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
+  podman inspect -f '{{.State.Pid}}' $N
+}
+hidden_crun() { hidden podman --root "$D/podman/root" --runroot "$D/podman/run" --tmpdir "$D/podman/tmp" --runtime crun "$@"; }
+bundle() {
+  mkdir -p "$D/bundle"
+  rm -f "$D/bundle/config.json"
+  (cd "$D/bundle" && runc spec)
+  jq --arg root "$D/rootfs" '.root.path = $root | .process.terminal = false | .process.args = ["/bin/sleep", "600"]' \
+    "$D/bundle/config.json" >"$D/config.json"
+  mv "$D/config.json" "$D/bundle/config.json"
+}
+
+# What an engine mounts for itself below its directory goes with it.
+unmount() { awk -v d="$D/" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r at; do umount -l "$at"; done; }
+
+rootfs
+case "$verb $name" in
+  "start docker")
+    containerd_start
+    daemon docker dockerd --containerd "$D/containerd.sock" -H "unix://$D/docker.sock" --data-root "$D/docker/data" \
+      --exec-root "$D/docker/run" --pidfile "$D/docker/pid" --bridge none --iptables=false
+    until_true docker version
+    tar -C "$D/rootfs" -c . | docker import - bb:1 >/dev/null
+    docker run -d --network none --name $N bb:1 /bin/sleep 600 >/dev/null
+    docker inspect -f '{{.State.Pid}}' $N ;;
+  "stop docker") docker rm -f $N >/dev/null; end_daemon docker; end_daemon containerd ;;
+  "start containerd")
+    containerd_start
+    ctr run -d --rootfs "$D/rootfs" $N /bin/sleep 600
+    ctr task ls | awk -v name=$N '$1 == name {print $2}' ;;
+  "stop containerd")
+    ctr task rm -f $N >/dev/null 2>&1
+    ctr container rm $N
+    end_daemon containerd ;;
+  "start podman") podman_run podman --runtime runc ;;
+  "stop podman") podman rm -f -t 0 $N >/dev/null ;;
+  "start podman-crun") podman_run hidden_crun ;;
+  "stop podman-crun") hidden_crun rm -f -t 0 $N >/dev/null ;;
+  "start runc") bundle; runc --root "$D/runc" run -d -b "$D/bundle" $N </dev/null >/dev/null 2>&1; runc --root "$D/runc" state $N | jq .pid ;;
+  "stop runc") runc --root "$D/runc" delete -f $N ;;
+  "start crun") bundle; hidden crun --root "$D/crun" run -d -b "$D/bundle" $N </dev/null >/dev/null 2>&1; crun --root "$D/crun" state $N | jq .pid ;;
+  "stop crun") hidden crun --root "$D/crun" delete -f $N ;;
+  "start lxc")
+    printf 'lxc.net.0.type = empty\nlxc.apparmor.profile = unconfined\n' >"$D/lxc.conf"
+    lxc-create -P "$D/lxc" -n $N -f "$D/lxc.conf" -t busybox >/dev/null 2>&1
+    lxc-start -P "$D/lxc" -n $N
+    lxc-info -P "$D/lxc" -n $N -pH ;;
+  "stop lxc") lxc-stop -P "$D/lxc" -n $N -k; lxc-destroy -P "$D/lxc" -n $N >/dev/null ;;
+  "start nspawn")
+    daemon nspawn systemd-nspawn -q -D "$D/rootfs" -M $N --register=no --keep-unit /bin/sleep 600
+    until_true pgrep -P "$(cat "$D/nspawn.pid")" -x sleep
+    pgrep -P "$(cat "$D/nspawn.pid")" -x sleep ;;
+  "stop nspawn") end_daemon nspawn ;;
+  "start bwrap")
+    bwrap --ro-bind "$D/rootfs" / --proc /proc --dev /dev --unshare-all --info-fd 3 /bin/sleep 600 3>"$D/bwrap.json" </dev/null >/dev/null 2>&1 &
+    until_true jq -e '."child-pid"' "$D/bwrap.json"
+    jq '."child-pid"' "$D/bwrap.json" ;;
+  "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
+  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
+esac
+[[ $verb != stop ]] || unmount

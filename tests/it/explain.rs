@@ -1,0 +1,172 @@
+//! `--explain` says what is done, no more and no less: the steps that a command
+//! reports are held against what strace(1) saw of it.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::harness::Uth;
+use crate::machine::Machine;
+use crate::tracer::{Role, traced};
+
+/// A step as it is reported, the part that is compared.
+#[derive(Deserialize)]
+struct Step {
+    call: String,
+    actor: String,
+    result: serde_json::Value,
+}
+
+/// What each of the three did, by the names that steps use, in order.
+type Deeds = BTreeMap<Role, Vec<String>>;
+
+/// `prctl` and `seccomp` are many calls under one name: with what is asked of them.
+fn deed(name: &str, arguments: &str) -> String {
+    let word =
+        Regex::new(r"^[A-Z0-9_]+").unwrap().find(arguments).map_or("", |found| found.as_str());
+    match name {
+        "prctl" => format!("prctl({word})"),
+        name => name.to_owned(),
+    }
+}
+
+/// Repeats in a row are one: such a step may say "26 times".
+fn add(deeds: &mut Deeds, role: Role, deed: String) {
+    let list = deeds.entry(role).or_default();
+    if list.last() != Some(&deed) {
+        list.push(deed);
+    }
+}
+
+/// What was reported to be done, and succeeded.
+fn reported(json_lines: &str) -> Deeds {
+    let mut deeds = Deeds::new();
+    for line in json_lines.lines() {
+        let Ok(step) = serde_json::from_str::<Step>(line) else { continue };
+        let answer = step.result.get("Ok").and_then(serde_json::Value::as_str);
+        if answer.is_none_or(|answer| answer.starts_with("-1")) {
+            continue;
+        }
+        let role = match step.actor.as_str() {
+            "launcher" => Role::Launcher,
+            "shim" => Role::Watcher,
+            _ => Role::Init,
+        };
+        let (name, arguments) = step.call.split_once('(').unwrap_or((&step.call, ""));
+        add(&mut deeds, role, deed(name, arguments));
+    }
+    deeds
+}
+
+/// What strace saw done: `strace -f -o`, one line a call, the pid in front.
+fn seen(log: &str) -> Deeds {
+    let line_format =
+        Regex::new(r"^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)(?:\((.*)| resumed>(.*))$").unwrap();
+    let outcome = Regex::new(r"^(.*)\) += (-?\d+|\?)").unwrap();
+    let mut roles: BTreeMap<String, Role> = BTreeMap::new();
+    let mut begun: BTreeMap<String, String> = BTreeMap::new();
+    let mut finished: Vec<String> = Vec::new();
+    let mut deeds = Deeds::new();
+    for line in log.lines() {
+        let Some(parts) = line_format.captures(line) else { continue };
+        let (pid, name) = (parts[1].to_owned(), &parts[2]);
+        let first = roles.is_empty();
+        let role =
+            *roles.entry(pid.clone()).or_insert(if first { Role::Launcher } else { Role::Init });
+        let text = match (parts.get(3), parts.get(4)) {
+            (Some(text), _) => text.as_str().to_owned(),
+            (_, Some(rest)) => begun.remove(&pid).unwrap_or_default() + rest.as_str(),
+            _ => continue,
+        };
+        if let Some(so_far) = text.strip_suffix(" <unfinished ...>") {
+            begun.insert(pid, so_far.to_owned());
+            continue;
+        }
+        let Some(ended) = outcome.captures(&text) else { continue };
+        let (arguments, answer) = (&ended[1], &ended[2]);
+        if answer.starts_with('-') || answer == "?" {
+            continue;
+        }
+        let made = ["fork", "vfork", "clone", "clone3"].contains(&name) && answer != "0";
+        if made && role == Role::Launcher {
+            // Its first child is the watcher, a later one a helper; neither is reported by fork.
+            let known = roles.values().any(|role| *role == Role::Watcher);
+            roles.insert(answer.to_owned(), if known { Role::Helper } else { Role::Watcher });
+            continue;
+        }
+        let is_start = first && name == "execve"; // strace starting the program
+        if is_start || finished.contains(&pid) {
+            continue;
+        }
+        if name == "execve" && role == Role::Init {
+            finished.push(pid); // from here on it is the command
+        }
+        let whole = format!("{name}({arguments}");
+        if let Some(call) = traced().iter().find(|call| call.is(name, &whole)) {
+            add(&mut deeds, role, deed(call.step, arguments));
+        }
+    }
+    // Of the watcher, only what it does for the launcher counts: the container's first process.
+    if let Some(watcher) = deeds.get_mut(&Role::Watcher) {
+        watcher.retain(|deed| deed == "clone3");
+    }
+    deeds.remove(&Role::Helper);
+    deeds
+}
+
+/// Runs a command under strace, its steps reported to a file: what was said, and what was done.
+fn both(uth: &Uth, args: &[&str]) -> (Deeds, Deeds) {
+    let names: Vec<_> = traced().iter().flat_map(|call| call.names()).collect();
+    let (log, steps) = (uth.home().join("strace.log"), uth.home().join("steps.jsonl"));
+    let script = format!(
+        "strace -f -qq -s 200 -o {} -e trace={} \"$UTH\" --report-fd 3 \"$@\" 3>{}",
+        log.display(),
+        // A question mark: a name that this architecture does not have is no error.
+        names.iter().map(|name| format!("?{name}")).collect::<Vec<_>>().join(","),
+        steps.display()
+    );
+    let mut shell = uth.beside("sh");
+    shell.args(["-c", &script, "sh"]).args(args);
+    uth.wait(shell).ok();
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    (reported(&read(&steps)), seen(&read(&log)))
+}
+
+#[test]
+fn explain_agrees_with_strace_on_run() {
+    need!(root);
+    need!(tool "strace");
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    let (said, done) = both(&uth, &["run", "--network", "none", "--name", "box", "base", "true"]);
+    assert!(done[&Role::Init].len() > 20, "strace saw too little: {done:#?}");
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
+
+    // And it would be seen if one step were missing, wherever.
+    for role in [Role::Launcher, Role::Watcher, Role::Init] {
+        for index in 0..said[&role].len() {
+            let mut less = said.clone();
+            less.get_mut(&role).unwrap().remove(index);
+            assert_ne!(less, done, "without {}", said[&role][index]);
+        }
+    }
+}
+
+#[test]
+fn explain_agrees_with_strace_on_exec() {
+    need!(root);
+    need!(tool "strace");
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    let (said, done) = both(&uth, &["exec", "box", "true"]);
+    uth.run(["stop", "-t", "0", "box"]).ok();
+    assert!(done[&Role::Init].len() > 5, "strace saw too little: {done:#?}");
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
+    Machine::settles(&uth, &before, std::time::Duration::from_secs(2), |line| {
+        crate::machine::base_and_progress(line)
+            || line.ends_with("strace.log")
+            || line.ends_with("steps.jsonl")
+    });
+}

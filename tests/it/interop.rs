@@ -1,0 +1,130 @@
+//! Real engines: whose a namespace is, by the evidence of the kernel alone, is
+//! what the engine itself says, and the numbers are those of lsns(8). Each
+//! test starts an engine with tests/engines.sh, in a directory of its own, and
+//! ends it again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::Uth;
+
+/// A container in somebody else's engine, as long as this value lives.
+struct Engine {
+    name: &'static str,
+    directory: TempDir,
+    /// Its first process, by the engine's own word.
+    pid: String,
+}
+
+impl Engine {
+    fn start(name: &'static str) -> Self {
+        let directory = TempDir::with_prefix("uth-engine-").unwrap();
+        let mut engine = Self { name, directory, pid: String::new() };
+        engine.pid = engine.script("start").unwrap();
+        let process = Path::new("/proc").join(&engine.pid);
+        assert!(!engine.pid.is_empty() && process.exists(), "{name}: no process {:?}", engine.pid);
+        engine
+    }
+
+    fn script(&self, verb: &str) -> Result<String, String> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines.sh");
+        // To a file: a daemon that the script starts would keep a pipe open.
+        let (out, err) = (self.path("script.out"), self.path("script.err"));
+        let open = |path: &PathBuf| std::fs::File::create(path).unwrap();
+        let mut command = Command::new("timeout");
+        command.args(["60", "bash", script, verb, self.name]).arg(self.directory.path());
+        let status = command.stdout(open(&out)).stderr(open(&err)).status().unwrap();
+        let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        match status.success() {
+            true => Ok(read(&out).trim().to_owned()),
+            false => Err(format!("{} {verb}: {status}\n{}", self.name, read(&err))),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let stopped = self.script("stop");
+        if !std::thread::panicking() {
+            stopped.unwrap();
+        }
+    }
+}
+
+/// `(inode, type)` of each namespace that lsns says the process is in.
+fn lsns(uth: &Uth, pid: &str) -> BTreeSet<(u64, String)> {
+    let ran = uth.sh(&format!("lsns --json --output NS,TYPE --task {pid}")).ok();
+    pairs(&ran.json()["namespaces"])
+}
+
+fn pairs(rows: &Value) -> BTreeSet<(u64, String)> {
+    let pair =
+        |row: &Value| (row["ns"].as_u64().unwrap(), row["type"].as_str().unwrap().to_owned());
+    rows.as_array().unwrap().iter().map(pair).collect()
+}
+
+/// Starts a container and asks: are its namespaces found, are they called its
+/// own, and those that it shares with the machine the machine's?
+fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str>) {
+    need!(root);
+    let uth = Uth::new();
+    let container = Engine::start(name);
+    let ran = uth.run(["inspect", "ns", "--format", "json", "--pid", &container.pid]).ok();
+    let rows = ran.json()["namespaces"].clone();
+    assert_eq!(pairs(&rows), lsns(&uth, &container.pid), "{}", ran.whole());
+    for row in rows.as_array().unwrap() {
+        let (kind, inode) = (row["type"].as_str().unwrap(), row["ns"].as_u64().unwrap());
+        let hosts = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        let is_hosts = hosts.to_string_lossy() == format!("{kind}:[{inode}]");
+        let owner = &row["owner"];
+        let expected = match (is_hosts, engine) {
+            (true, _) => "host",
+            (false, Some(_)) => "container",
+            (false, None) => "unknown",
+        };
+        assert_eq!(owner["kind"], expected, "{name}: {row:#}");
+        if expected == "container" {
+            assert_eq!(owner["engine"].as_str(), engine, "{row:#}");
+        }
+        if kind == "pid" && !is_hosts {
+            // nspawn's and lxc's first process, not their monitor.
+            assert_eq!(row["pid"].to_string(), container.pid, "{row:#}");
+        }
+    }
+    if let Some(known_by) = known_by {
+        let ran = uth.run(["inspect", "ns", "--format", "json", "--container", known_by]).ok();
+        assert_eq!(pairs(&ran.json()["namespaces"]), pairs(&rows), "{}", ran.whole());
+        let ran = uth.run(["inspect", "process", "--format", "json", known_by]).ok();
+        assert_eq!(ran.json()["pid"].to_string(), container.pid, "{}", ran.whole());
+    }
+}
+
+macro_rules! engines {
+    ($($test:ident: $name:literal, $engine:expr, $known_by:expr;)+) => {$(
+        #[test]
+        #[ignore = "starts a real engine"]
+        fn $test() {
+            owner_is_seen($name, $engine, $known_by);
+        }
+    )+};
+}
+
+engines! {
+    docker: "docker", Some("docker"), None;
+    containerd: "containerd", Some("containerd"), Some("containerd:uth-interop");
+    podman: "podman", Some("podman"), Some("podman:uth-interop");
+    podman_with_crun: "podman-crun", Some("podman"), Some("uth-interop");
+    lxc: "lxc", Some("lxc"), Some("lxc:uth-interop");
+    nspawn: "nspawn", Some("nspawn"), Some("nspawn:uth-interop");
+    bubblewrap: "bwrap", Some("bwrap"), None;
+    runc_alone: "runc", None, None;
+    crun_alone: "crun", None, None;
+}

@@ -1,0 +1,154 @@
+//! SIGKILL at each state-changing call of `run` and `exec`: nothing stays but
+//! the base tree and progress. A tracer (tracer.rs) strikes the launcher, the
+//! container's first process, or both, before and after each call; and with
+//! the watcher killed too, `cleanup` still finds what is left.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::harness::Uth;
+use crate::machine::{Machine, base_and_progress};
+use crate::tracer::{Point, Role, When, trace};
+
+/// The design's promise.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// One blow: when it falls, and on whom.
+#[derive(Debug, Clone)]
+struct Blow {
+    point: Point,
+    victims: Vec<Role>,
+}
+
+/// Every blow worth striking: at each call of launcher and init, on the one,
+/// the other, and both; and the same with the watcher.
+fn blows(calls: &[(Role, &'static str)], watcher_too: bool) -> Vec<Blow> {
+    let mut blows = Vec::new();
+    for role in [Role::Launcher, Role::Init] {
+        for n in 0..calls.iter().filter(|(whose, _)| *whose == role).count() {
+            for victims in [&[Role::Launcher][..], &[Role::Init], &[Role::Launcher, Role::Init]] {
+                for when in [When::Entry, When::Exit] {
+                    // A blow after the call tells more only to the caller's own state.
+                    if when == When::Exit && !victims.contains(&role) {
+                        continue;
+                    }
+                    let mut victims = victims.to_vec();
+                    if watcher_too {
+                        victims.push(Role::Watcher);
+                    }
+                    blows.push(Blow { point: Point { role, n, when }, victims });
+                }
+            }
+        }
+    }
+    blows
+}
+
+/// Strikes every blow, in a few threads with a home each; says what stayed.
+fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: bool) {
+    let first = Bench::new(in_a_container);
+    let calls = trace(&first.uth, args, None).calls;
+    first.put_away();
+    assert!(calls.len() > 10, "the tracer saw too little: {calls:?}");
+    let blows = Mutex::new(blows(&calls, watcher_too).into_iter());
+    let (struck, failures) = (Mutex::new(0), Mutex::new(Vec::new()));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                let mut bench = Bench::new(in_a_container);
+                loop {
+                    let Some(blow) = blows.lock().unwrap().next() else { break };
+                    if !trace(&bench.uth, args, Some((blow.point, &blow.victims))).struck {
+                        continue; // that process was not there yet, or no longer
+                    }
+                    *struck.lock().unwrap() += 1;
+                    let left = bench.left(watcher_too);
+                    if !left.is_empty() {
+                        let whose = calls.iter().filter(|(role, _)| *role == blow.point.role);
+                        let call = whose.map(|(_, call)| *call).nth(blow.point.n);
+                        failures.lock().unwrap().push(format!("{blow:?} {call:?}: {left:#?}"));
+                        // What this blow left must not be taken for the next one's.
+                        std::mem::replace(&mut bench, Bench::new(in_a_container)).put_away();
+                    }
+                }
+                bench.put_away();
+            });
+        }
+    });
+    let (struck, failures) = (struck.into_inner().unwrap(), failures.into_inner().unwrap());
+    let kinds = calls.iter().filter(|(role, _)| *role != Role::Watcher).count();
+    let watcher = if watcher_too { ", the watcher too" } else { "" };
+    let line = format!("killed {struck} times at {kinds} calls of `{}`{watcher}\n", args.join(" "));
+    // Past the test runner, which would hold it back.
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    assert!(struck > kinds, "too few blows were struck: {struck}");
+    assert!(
+        failures.is_empty(),
+        "{} of {struck} blows left something:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// A home to strike in, again and again.
+struct Bench {
+    uth: Uth,
+    before: Machine,
+}
+
+impl Bench {
+    fn new(in_a_container: bool) -> Self {
+        let uth = Uth::new();
+        uth.run(["run", "base", "true"]).ok();
+        if in_a_container {
+            uth.run(["run", "-d", "--name", "box", "base", "sleep", "600"]).ok();
+        }
+        let before = Machine::look(&uth);
+        Self { uth, before }
+    }
+
+    /// What is left two seconds later, or after `cleanup` where nobody watched.
+    fn left(&self, watcher_too: bool) -> Vec<String> {
+        if watcher_too {
+            let ran = self.uth.run(["cleanup"]);
+            if ran.code != Some(0) {
+                return vec![ran.whole()];
+            }
+        }
+        let mut left = Machine::left(&self.uth, &self.before, PROMPT, base_and_progress);
+        let gone = self.before.beyond(&Machine::look(&self.uth));
+        left.extend(gone.into_iter().map(|line| format!("gone: {line}")));
+        left
+    }
+
+    fn put_away(self) {
+        self.uth.run(["stop", "-t", "0", "box"]);
+        self.uth.run(["cleanup"]);
+    }
+}
+
+#[test]
+fn killed_anywhere_run_leaves_nothing() {
+    need!(root);
+    strike_all(&["run", "--name", "victim", "base", "true"], false, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
+    need!(root);
+    strike_all(&["run", "--name", "victim", "base", "true"], false, true);
+}
+
+#[test]
+fn killed_anywhere_exec_leaves_nothing() {
+    need!(root);
+    strike_all(&["exec", "box", "true"], true, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_exec_is_cleaned_up() {
+    need!(root);
+    strike_all(&["exec", "box", "true"], true, true);
+}

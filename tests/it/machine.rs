@@ -1,0 +1,165 @@
+//! "Leaves nothing": what a program could leave on a machine, before and after.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::Uth;
+
+/// Everything of ours that can be seen, one line each. Only what carries this
+/// test's own home or program is looked at where others may work at the same
+/// time (processes, mounts); the rest is looked at whole, by our names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine(BTreeSet<String>);
+
+impl Machine {
+    /// As it is now.
+    pub fn look(uth: &Uth) -> Self {
+        let mut seen = BTreeSet::new();
+        seen.extend(files(uth.home()).into_iter().map(|path| format!("file {path}")));
+        seen.extend(processes(uth.home()));
+        seen.extend(mounts(uth.home()));
+        for directory in ["/run/netns", "/sys/fs/cgroup"] {
+            seen.extend(ours_below(Path::new(directory), 3));
+        }
+        seen.extend(lines("ip", &["-o", "link"], |line| {
+            line.contains("uth") || line.contains("hood")
+        }));
+        seen.extend(lines("nft", &["list", "tables"], |line| line.contains("under")));
+        Self(seen)
+    }
+
+    /// What is here and was not there.
+    pub fn beyond(&self, before: &Self) -> Vec<String> {
+        self.0.difference(&before.0).cloned().collect()
+    }
+
+    /// Looks again and again for so long, until nothing is beyond `before` but
+    /// what `allowed` lets pass; then fails, naming the rest.
+    #[track_caller]
+    pub fn settles(uth: &Uth, before: &Self, patience: Duration, allowed: impl Fn(&str) -> bool) {
+        let left = Self::left(uth, before, patience, allowed);
+        assert!(left.is_empty(), "left on the machine:\n{}", left.join("\n"));
+    }
+
+    /// The same, as a value.
+    pub fn left(
+        uth: &Uth,
+        before: &Self,
+        patience: Duration,
+        allowed: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let start = Instant::now();
+        loop {
+            let mut left = Self::look(uth).beyond(before);
+            left.retain(|line| !allowed(line));
+            if left.is_empty() || start.elapsed() > patience {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The base tree with the directories it is in, and the reader's progress:
+/// what a killed command may leave (and nothing of a container).
+pub fn base_and_progress(line: &str) -> bool {
+    let Some(path) = line.strip_prefix("file ") else { return false };
+    let kept = [
+        "data",
+        "run",
+        "state",
+        "cache",
+        "data/images",
+        "data/rootfs",
+        "run/containers",
+        "run/journal",
+        "data/journal",
+    ];
+    kept.contains(&path) || path.starts_with("data/rootfs/") || path.starts_with("state/")
+}
+
+/// Every file and directory below, relative; the inside of root file systems
+/// (`data/rootfs/KEY/...`) stands for itself.
+fn files(home: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![home.to_owned()];
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let relative = path.strip_prefix(home).unwrap_or(&path);
+            let depth = relative.components().count();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && depth < 4 {
+                open.push(path.clone());
+            }
+            found.push(relative.display().to_string());
+        }
+    }
+    found
+}
+
+/// Processes whose environment or command line names this home: the program's
+/// own, and whatever it started, wherever it went.
+fn processes(home: &Path) -> Vec<String> {
+    let home = home.as_os_str().as_encoded_bytes();
+    let us = std::process::id().to_string();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        if pid == us || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
+        let names_it = |bytes: &[u8]| bytes.windows(home.len()).any(|window| window == home);
+        if names_it(&read("environ"))
+            || names_it(&read("cmdline"))
+            || is_in_container(&entry.path(), home)
+        {
+            let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+            found.push(format!("process {pid} {line}"));
+        }
+    }
+    found
+}
+
+/// Whether a process has a mount namespace of its own in which this home is a
+/// mount's source: in a container, the environment says nothing of us.
+fn is_in_container(process: &Path, home: &[u8]) -> bool {
+    let own = std::fs::read_link("/proc/self/ns/mnt").ok();
+    let theirs = std::fs::read_link(process.join("ns/mnt")).ok();
+    let mounts = || std::fs::read(process.join("mountinfo")).unwrap_or_default();
+    theirs.is_some() && theirs != own && mounts().windows(home.len()).any(|window| window == home)
+}
+
+/// Mounts of this mount namespace that name this home.
+fn mounts(home: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let home = home.to_string_lossy();
+    text.lines().filter(|line| line.contains(&*home)).map(|line| format!("mount {line}")).collect()
+}
+
+/// Entries with our name, a few levels down.
+fn ours_below(directory: &Path, levels: usize) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("uth") || name.contains("under-the-hood") {
+            found.push(format!("entry {}", entry.path().display()));
+        }
+        if levels > 1 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(ours_below(&entry.path(), levels - 1));
+        }
+    }
+    found
+}
+
+/// Lines of a tool's output; none where the tool is missing.
+fn lines(program: &str, args: &[&str], ours: impl Fn(&str) -> bool) -> Vec<String> {
+    let Ok(output) = Command::new(program).args(args).output() else { return Vec::new() };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter(|line| ours(line)).map(|line| format!("{program} {line}")).collect()
+}

@@ -1,0 +1,22 @@
+//! The tests that look at the program from outside: one binary, one module a
+//! room. `harness` is what they share; start there.
+//!
+//! A test that cannot run here says why (`skipped: NAME: why`, on standard
+//! error, whatever the test runner hides); see [`need!`].
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may fail by panicking")]
+
+#[macro_use]
+mod skip;
+mod harness;
+mod machine;
+mod tracer;
+
+mod commands;
+mod explain;
+mod input;
+mod interop;
+mod kill;
+mod readme;
+mod run;
+mod vm;

@@ -1,0 +1,313 @@
+//! A small ptrace(2) tracer: runs a command, sees every state-changing system
+//! call (tests/traced.txt) of the launcher, the watcher and the container's
+//! first process, and can kill any of them at a chosen one.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use regex::Regex;
+
+use crate::harness::Uth;
+
+/// Longer than any traced command takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whose call it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The program that was started.
+    Launcher,
+    /// The process that it forks first.
+    Watcher,
+    /// What the watcher starts: the container's first process, or what `exec` starts.
+    Init,
+    /// What the launcher starts later: newuidmap, whose set-user-id bit a tracer would void.
+    Helper,
+}
+
+/// Before a call is carried out, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    Entry,
+    Exit,
+}
+
+/// The n-th (from 0) state-changing call of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    pub role: Role,
+    pub n: usize,
+    pub when: When,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// Every state-changing call, in order, with whose it was.
+    pub calls: Vec<(Role, &'static str)>,
+    /// Whether the point was reached and every victim was killed.
+    pub struck: bool,
+    /// How the program itself ended.
+    pub status: Option<WaitStatus>,
+}
+
+struct Tracee {
+    role: Role,
+    /// How many processes it has made.
+    children: usize,
+    /// The state-changing call it is in: its number among those of the role.
+    inside: Option<usize>,
+}
+
+/// Runs the program with `args`; at `point`, kills the `victims`.
+pub fn trace(uth: &Uth, args: &[&str], strike: Option<(Point, &[Role])>) -> Trace {
+    // The shell stops itself, so that the tracer can take hold of it before it
+    // becomes the program.
+    let mut shell = uth.beside("sh");
+    shell.args(["-c", "kill -STOP $$; exec \"$UTH\" \"$@\"", "sh"]).args(args);
+    shell.stdout(Stdio::null()).stderr(Stdio::null());
+    Tracer::seize(shell).follow(strike)
+}
+
+struct Tracer {
+    launcher: Pid,
+    tracees: HashMap<Pid, Tracee>,
+    /// New processes that stopped before their parent's event said whose they are.
+    unknown: HashSet<Pid>,
+    trace: Trace,
+}
+
+impl Tracer {
+    #[allow(clippy::zombie_processes, reason = "`follow` waits for it, by its pid")]
+    fn seize(mut shell: Command) -> Self {
+        let child = shell.process_group(0).spawn().unwrap();
+        let launcher = Pid::from_raw(child.id().cast_signed());
+        waitpid(launcher, Some(WaitPidFlag::WUNTRACED)).unwrap();
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEEXEC;
+        ptrace::seize(launcher, options).unwrap();
+        kill(launcher, Signal::SIGCONT).unwrap();
+        let tracee = Tracee { role: Role::Launcher, children: 0, inside: None };
+        let tracees = HashMap::from([(launcher, tracee)]);
+        Self { launcher, tracees, unknown: HashSet::new(), trace: Trace::default() }
+    }
+
+    /// Until all have ended, or the blow has been struck; then lets go of the rest.
+    fn follow(mut self, strike: Option<(Point, &[Role])>) -> Trace {
+        let start = Instant::now();
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD | WaitPidFlag::WNOHANG;
+        let mut executed = false;
+        while !self.tracees.is_empty() {
+            assert!(start.elapsed() < PATIENCE, "hangs under the tracer: {:?}", self.trace);
+            let Ok(status) = waitpid(Pid::from_raw(-1), Some(flags)) else { break };
+            let Some(pid) = status.pid() else {
+                std::thread::sleep(Duration::from_micros(30));
+                continue;
+            };
+            let mut signal = None;
+            match status {
+                WaitStatus::Exited(..) | WaitStatus::Signaled(..) => {
+                    self.tracees.remove(&pid);
+                    if pid == self.launcher {
+                        self.trace.status = Some(status);
+                    }
+                    continue;
+                }
+                WaitStatus::PtraceEvent(_, _, event) => {
+                    executed |= event == libc::PTRACE_EVENT_EXEC && pid == self.launcher;
+                    self.event(pid, event);
+                }
+                // What the shell did before it became the program is nobody's.
+                WaitStatus::PtraceSyscall(_) if executed => self.call(pid, strike),
+                WaitStatus::Stopped(_, delivered) => signal = Some(delivered),
+                _ => {}
+            }
+            self.resume(pid, signal);
+        }
+        if self.trace.status.is_none() {
+            self.trace.status = wait_for(self.launcher);
+        }
+        self.trace
+    }
+
+    /// Lets a stopped process go on: to its next call, or for good.
+    fn resume(&mut self, pid: Pid, signal: Option<Signal>) {
+        let Some(tracee) = self.tracees.get(&pid) else {
+            self.unknown.insert(pid);
+            return;
+        };
+        if self.trace.struck || tracee.role == Role::Helper {
+            // A process that was killed meanwhile is reported by the next wait.
+            if ptrace::detach(pid, signal).is_ok() {
+                self.tracees.remove(&pid);
+            }
+        } else {
+            let _ = ptrace::syscall(pid, signal);
+        }
+    }
+
+    /// A new process: whose it is follows from who made it.
+    fn event(&mut self, pid: Pid, event: i32) {
+        let forks = [libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
+        let (true, Ok(child)) = (forks.contains(&event), ptrace::getevent(pid)) else { return };
+        let Some(parent) = self.tracees.get_mut(&pid) else { return };
+        let child = Pid::from_raw(i32::try_from(child).unwrap());
+        let role = match (parent.role, parent.children) {
+            (Role::Launcher, 0) => Role::Watcher,
+            (Role::Launcher, _) => Role::Helper,
+            (Role::Helper, _) => Role::Helper,
+            (Role::Watcher | Role::Init, _) => Role::Init,
+        };
+        parent.children += 1;
+        self.tracees.insert(child, Tracee { role, children: 0, inside: None });
+        if self.unknown.remove(&child) {
+            self.resume(child, None);
+        }
+    }
+
+    /// At the entry to or the exit from a call.
+    fn call(&mut self, pid: Pid, strike: Option<(Point, &[Role])>) {
+        let Ok(info) = ptrace::syscall_info(pid) else { return };
+        let Some(tracee) = self.tracees.get_mut(&pid) else { return };
+        let role = tracee.role;
+        let (n, when) = if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
+            let Some(call) = state_changing(pid) else { return };
+            let n = self.trace.calls.iter().filter(|(whose, _)| *whose == role).count();
+            self.trace.calls.push((role, call));
+            tracee.inside = Some(n);
+            (n, When::Entry)
+        } else {
+            let Some(n) = tracee.inside.take() else { return };
+            (n, When::Exit)
+        };
+        if let Some((point, victims)) = strike
+            && point == (Point { role, n, when })
+        {
+            self.strike(victims);
+        }
+    }
+
+    fn strike(&mut self, victims: &[Role]) {
+        for victim in victims {
+            for (pid, _) in self.tracees.iter().filter(|(_, tracee)| tracee.role == *victim) {
+                let _ = kill(*pid, Signal::SIGKILL);
+                self.trace.struck = true;
+            }
+        }
+        if self.trace.struck {
+            // Whoever waits for something stops too, and is let go of.
+            for pid in self.tracees.keys() {
+                let _ = ptrace::interrupt(*pid);
+            }
+        }
+    }
+}
+
+/// Waits for a child that is no longer traced.
+fn wait_for(pid: Pid) -> Option<WaitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
+            Ok(status) => return Some(status),
+            Err(_) => return None,
+        }
+    }
+    let _ = kill(pid, Signal::SIGKILL);
+    let _ = waitpid(pid, None);
+    panic!("the program hangs after what was done to it");
+}
+
+/// The number of the call that a process is in, and its third argument.
+#[cfg(target_arch = "x86_64")]
+fn entered(pid: Pid) -> Option<(i64, u64)> {
+    ptrace::getregs(pid).ok().map(|regs| (regs.orig_rax.cast_signed(), regs.rdx))
+}
+
+#[cfg(target_arch = "aarch64")]
+fn entered(pid: Pid) -> Option<(i64, u64)> {
+    ptrace::getregs(pid).ok().map(|regs| (regs.regs[8].cast_signed(), regs.regs[2]))
+}
+
+/// The name of the state-changing call that a process is about to make.
+fn state_changing(pid: Pid) -> Option<&'static str> {
+    let (number, third) = entered(pid)?;
+    let (name, _) = NUMBERS.iter().find(|(_, known)| *known == number)?;
+    let for_writing = third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0;
+    (*name != "openat" || for_writing).then_some(name)
+}
+
+/// A line of tests/traced.txt.
+pub struct Traced {
+    /// What a step calls it.
+    pub step: &'static str,
+    names: &'static str,
+    which: Option<Regex>,
+}
+
+impl Traced {
+    /// The system calls.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.names.split(',')
+    }
+
+    /// Whether it is this call: its name, and `name(arguments` as strace prints it.
+    pub fn is(&self, name: &str, text: &str) -> bool {
+        self.names().any(|known| known == name)
+            && self.which.as_ref().is_none_or(|which| which.is_match(text))
+    }
+}
+
+/// The state-changing calls of tests/traced.txt.
+pub fn traced() -> &'static [Traced] {
+    static LIST: LazyLock<Vec<Traced>> = LazyLock::new(|| {
+        let lines = include_str!("../traced.txt").lines();
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(parse).collect()
+    });
+    &LIST
+}
+
+fn parse(line: &'static str) -> Traced {
+    let mut words = line.split_whitespace();
+    let mut word = || words.next();
+    let (step, names) = (word().unwrap(), word().unwrap());
+    Traced { step, names, which: word().map(|which| Regex::new(which).unwrap()) }
+}
+
+macro_rules! numbers {
+    ($($name:ident = $number:ident),+ $(,)?) => { &[$((stringify!($name), libc::$number)),+] };
+}
+
+/// Where the tracer can strike: what `run` and `exec` call, of tests/traced.txt.
+#[cfg(target_arch = "x86_64")]
+const NUMBERS: &[(&str, i64)] = numbers! {
+    capset = SYS_capset, chdir = SYS_chdir, chmod = SYS_chmod, clone = SYS_clone, clone3 = SYS_clone3,
+    execve = SYS_execve, execveat = SYS_execveat, mkdir = SYS_mkdir, mkdirat = SYS_mkdirat,
+    mknod = SYS_mknod, mknodat = SYS_mknodat, mount = SYS_mount, mount_setattr = SYS_mount_setattr,
+    open_tree = SYS_open_tree, openat = SYS_openat, pivot_root = SYS_pivot_root, prctl = SYS_prctl,
+    rename = SYS_rename, rmdir = SYS_rmdir, seccomp = SYS_seccomp, sendto = SYS_sendto,
+    setgid = SYS_setgid, setgroups = SYS_setgroups, sethostname = SYS_sethostname, setns = SYS_setns,
+    setsid = SYS_setsid, setuid = SYS_setuid, symlink = SYS_symlink, symlinkat = SYS_symlinkat,
+    umount2 = SYS_umount2, unlink = SYS_unlink, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
+};
+
+#[cfg(target_arch = "aarch64")]
+const NUMBERS: &[(&str, i64)] = numbers! {
+    capset = SYS_capset, chdir = SYS_chdir, clone = SYS_clone, clone3 = SYS_clone3, execve = SYS_execve,
+    execveat = SYS_execveat, mkdirat = SYS_mkdirat, mknodat = SYS_mknodat, mount = SYS_mount,
+    mount_setattr = SYS_mount_setattr, open_tree = SYS_open_tree, openat = SYS_openat,
+    pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat, seccomp = SYS_seccomp,
+    sendto = SYS_sendto, setgid = SYS_setgid, setgroups = SYS_setgroups,
+    sethostname = SYS_sethostname, setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
+    symlinkat = SYS_symlinkat, umount2 = SYS_umount2, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
+};

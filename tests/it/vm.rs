@@ -1,0 +1,113 @@
+//! What the development machine lacks, in a virtual machine beside it
+//! (../shared/vm): pure cgroup v2, systemd, a login session, sudo, Linux 6.1.
+//! `.ci/run` builds the static program that these tests take in there.
+
+use std::path::Path;
+
+use crate::harness::{Ran, Uth};
+use crate::skip::VM;
+
+/// A static build: the machine in there has another C library.
+const STATIC: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/target/static/x86_64-unknown-linux-gnu/debug");
+
+/// Runs a shell script in the virtual machine as this user; `$UTH` is the program.
+fn inside(user: &str, script: &str) -> Ran {
+    let uth = Uth::new();
+    let mut vm = uth.beside(VM);
+    if let Some(home) = std::env::var_os("HOME") {
+        vm.env("HOME", home); // where it keeps its image
+    }
+    vm.args([
+        "run",
+        "--user",
+        user,
+        "--mount",
+        &format!("{STATIC}:/src"),
+        "--env",
+        "UTH=/src/under-the-hood",
+    ]);
+    vm.args(["--", "sh", "-c", script]);
+    uth.wait(vm)
+}
+
+macro_rules! need_static {
+    () => {
+        need!(vm);
+        need!(sh "the static program that .ci/run builds", &format!("test -x {STATIC}/under-the-hood"));
+    };
+}
+
+/// Lesson 1 holds every claim, and says of those it cannot test why; nothing
+/// of it is left: no process, no container, no leftover journal.
+fn lesson_1_as(user: &str) {
+    let ran = inside(
+        user,
+        "$UTH lesson 1 --auto && $UTH verify 1 --format json >/tmp/claims && cat /tmp/claims >&2",
+    );
+    let ran = ran.ok();
+    let claims: serde_json::Value =
+        serde_json::from_str(&ran.stderr[ran.stderr.find("{\n").unwrap()..]).unwrap();
+    let claims = claims["claims"].as_array().unwrap();
+    assert!(claims.len() >= 10, "{}", ran.whole());
+    for claim in claims {
+        match claim["verdict"].as_str() {
+            Some("holds") => {}
+            Some("untestable") if user != "root" => assert!(claim["reason"].is_string(), "{claim}"),
+            _ => panic!("{claim}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_1_plays_for_an_ordinary_user() {
+    need_static!();
+    lesson_1_as("learner");
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_1_plays_for_root() {
+    need_static!();
+    lesson_1_as("root");
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn a_run_leaves_nothing_in_a_login_session() {
+    need_static!();
+    let script = "before=$(ps -e -o args= | grep -c under-the-hoo[d]); \
+        $UTH run base sh -c 'id -u; hostname >/dev/null' && $UTH cleanup --list; \
+        sleep 1; ps -e -o args= | grep under-the-hoo[d]; grep under-the-hood /proc/self/mountinfo; \
+        find \"$XDG_RUNTIME_DIR/under-the-hood\" -type f; exit 0";
+    let ran = inside("learner", script).ok();
+    assert!(ran.stdout.starts_with("0\n"), "root in there: {}", ran.whole());
+    assert_eq!(
+        ran.stdout.lines().filter(|line| line.contains(".json") || line.contains("__init")).count(),
+        0,
+        "{}",
+        ran.whole()
+    );
+}
+
+/// Where user namespaces are switched off, it says so, with the switch.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn without_user_namespaces_it_names_the_switch() {
+    need_static!();
+    let script = "sudo sysctl -qw kernel.unprivileged_userns_clone=0; $UTH run base true";
+    let ran = inside("learner", script).one_error(125);
+    assert!(ran.stderr.contains("user namespace"), "{}", ran.whole());
+    let ran = inside("learner", &format!("{}; $UTH doctor", script.split(';').next().unwrap()));
+    assert!(ran.stdout.contains("unprivileged_userns_clone"), "{}", ran.whole());
+}
+
+/// The static program is one: its loader is not needed in there.
+#[test]
+#[ignore = "needs the static build"]
+fn vm_program_is_static() {
+    need_static!();
+    let program = std::fs::read(Path::new(STATIC).join("under-the-hood")).unwrap();
+    assert!(!program.windows(8).any(|bytes| bytes == b"/ld-linu"), "it names a loader");
+}
