@@ -1,8 +1,8 @@
 //! What Linux offers. Every file is one facility of the kernel; its functions
 //! return values and never print.
 
-pub mod probe;
 pub mod capability;
+pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod config;
@@ -10,13 +10,20 @@ pub mod credentials;
 pub mod enter;
 pub mod execute;
 pub mod files;
+pub mod host;
 pub mod mount;
+pub mod mountinfo;
+pub mod namespace;
 pub mod netlink;
 pub mod op;
 pub mod pidfd;
+pub mod probe;
+pub mod process;
 pub mod raw;
 pub mod seccomp;
+pub mod security;
 pub mod session;
+pub mod tree;
 pub mod undo;
 pub mod user;
 pub mod watcher;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    clone, credentials, enter, execute, files, mount, netlink, seccomp, session, user,
+    clone, credentials, enter, execute, files, mount, netlink, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -63,15 +63,18 @@ operations! {
     CopyTree = files::CopyTree,
     DeathSignal = session::DeathSignal,
     Execute = execute::Execute,
+    FillTree = tree::FillTree,
     IdMap = user::IdMap,
     LinkUp = netlink::LinkUp,
     MakeDir = files::MakeDir,
     MakeNode = files::MakeNode,
     Mount = mount::Mount,
     NewSession = session::NewSession,
+    NewTree = tree::NewTree,
     NoNewPrivs = credentials::NoNewPrivs,
     PivotRoot = mount::PivotRoot,
     RemoveDir = files::RemoveDir,
+    Rename = tree::Rename,
     Seccomp = seccomp::Filter,
     SealBinary = enter::SealBinary,
     SetGid = credentials::SetGid,

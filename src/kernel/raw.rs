@@ -238,3 +238,37 @@ pub fn clone3_answer() -> nix::errno::Errno {
     let result = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0usize) };
     if result == -1 { nix::errno::Errno::last() } else { nix::errno::Errno::UnknownErrno }
 }
+
+/// `ioctl(NS_GET_PARENT)`: the parent of a user or pid namespace (`ioctl_nsfs(2)`).
+pub fn ns_parent(namespace: &File) -> nix::Result<File> {
+    related(namespace, libc::NS_GET_PARENT)
+}
+
+/// `ioctl(NS_GET_USERNS)`: the user namespace that a namespace belongs to.
+pub fn ns_user(namespace: &File) -> nix::Result<File> {
+    related(namespace, libc::NS_GET_USERNS)
+}
+
+fn related(namespace: &File, request: libc::Ioctl) -> nix::Result<File> {
+    // SAFETY: these two requests take no argument; on anything but an nsfs file they fail.
+    let fd = nix::errno::Errno::result(unsafe { libc::ioctl(namespace.as_raw_fd(), request) })?;
+    // SAFETY: the kernel has just made this descriptor for us, so nobody else owns it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// `ioctl(NS_GET_OWNER_UID)`: who made a user namespace.
+pub fn ns_owner_uid(namespace: &File) -> nix::Result<u32> {
+    let mut uid: libc::uid_t = 0;
+    // SAFETY: the request writes one uid_t to the address given, which is ours and lives on.
+    let done = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_OWNER_UID, &mut uid) };
+    nix::errno::Errno::result(done).map(|_| uid)
+}
+
+/// Seconds since the epoch as this machine's wall clock shows them (`localtime(3)`).
+pub fn local_time(seconds: i64) -> Option<libc::tm> {
+    // SAFETY: `tm` is plain data for which all zeroes is a value.
+    let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to values of ours; localtime_r keeps neither.
+    let filled = unsafe { libc::localtime_r(&seconds, &mut broken_down) };
+    (!filled.is_null()).then_some(broken_down)
+}

@@ -244,7 +244,7 @@ fn holds(proc: &Path, pid: i32, id: &str) -> bool {
 
 impl Found {
     /// The verdict on the need `engine:NAME`.
-    pub fn check(&self, os_release: &str) -> Verdict {
+    pub fn check(&self, os: &tools::OsRelease) -> Verdict {
         let name = self.engine.name();
         match &self.state {
             State::Ready | State::Here => Verdict::Met,
@@ -255,7 +255,7 @@ impl Found {
                     Engine::Lxc => "lxc-start",
                     _ => name,
                 };
-                match tools::install(program, os_release) {
+                match tools::install(program, os) {
                     Some(command) => Verdict::fixable(reason, command),
                     None => Verdict::missing(reason),
                 }
@@ -271,7 +271,7 @@ impl Found {
                     _ => name,
                 };
                 let there = tools::find_anywhere(daemon).is_some();
-                let start = if !there && let Some(command) = tools::install(name, os_release) {
+                let start = if !there && let Some(command) = tools::install(name, os) {
                     command
                 } else if Path::new("/run/systemd/system").exists() {
                     format!("sudo systemctl start {name}")

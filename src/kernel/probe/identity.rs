@@ -5,17 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::thread::CapabilitySet;
-
 use super::{COMMAND, Verdict, tools};
+use crate::kernel::capability;
 
 /// Our credentials, as far as they decide what can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The effective uid.
     pub uid: u32,
-    /// The effective capabilities.
-    pub capabilities: CapabilitySet,
+    /// The effective capabilities, as /proc/PID/status has them: a bit each.
+    pub capabilities: u64,
     /// Whether /proc/self/uid_map says that all ids are this machine's own.
     pub initial_user_namespace: bool,
 }
@@ -28,33 +27,39 @@ impl Identity {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             Some(line.trim_start_matches(':').trim().to_owned())
         };
-        let effective = field("CapEff").and_then(|hex| u64::from_str_radix(&hex, 16).ok());
+        let effective = field("CapEff").and_then(|hex| capability::parse(&hex));
         let map = fs::read_to_string(proc.join("self/uid_map")).unwrap_or_default();
         Self {
             uid: field("Uid")
                 .and_then(|ids| ids.split_whitespace().nth(1)?.parse().ok())
                 .unwrap_or_else(|| rustix::process::geteuid().as_raw()),
-            capabilities: CapabilitySet::from_bits_retain(effective.unwrap_or(0)),
+            capabilities: effective.unwrap_or(0),
             initial_user_namespace: map.split_whitespace().eq(["0", "0", "4294967295"]),
         }
     }
 
     /// The names of our effective capabilities, as capabilities(7) spells them.
     pub fn names(&self) -> Vec<String> {
-        self.capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
+        capability::names(self.capabilities)
     }
 
     /// The names of the capabilities of this kernel that we lack.
     pub fn lacking(&self, proc: &Path) -> Vec<String> {
         let last = fs::read_to_string(proc.join("sys/kernel/cap_last_cap"));
-        let last: u32 = last.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(40);
-        let all = CapabilitySet::from_bits_retain((1 << (last + 1)) - 1);
-        (all - self.capabilities).iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
+        let last: u32 =
+            last.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(capability::LAST.into());
+        let all = u64::MAX >> (63 - last.min(63));
+        capability::names(all & !self.capabilities)
     }
 
     /// Whether this is root with what a container's set-up takes.
     pub fn is_root(&self) -> bool {
-        self.uid == 0 && self.capabilities.contains(CapabilitySet::SYS_ADMIN)
+        self.uid == 0 && self.may_administer()
+    }
+
+    fn may_administer(&self) -> bool {
+        let bit = capability::number("CAP_SYS_ADMIN");
+        bit.is_some_and(|bit| self.capabilities & (1 << bit) != 0)
     }
 
     /// The verdict on the need `root`.
@@ -62,7 +67,7 @@ impl Identity {
         if self.uid != 0 {
             let reason = format!("you are uid {}, not root", self.uid);
             Verdict::fixable(reason, sudo_hint(COMMAND))
-        } else if !self.capabilities.contains(CapabilitySet::SYS_ADMIN) {
+        } else if !self.may_administer() {
             Verdict::missing(
                 "this root lacks CAP_SYS_ADMIN, as in a container that is not --privileged",
             )

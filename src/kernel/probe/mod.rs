@@ -27,6 +27,7 @@ pub use report::Fact;
 pub use system::Host;
 
 use crate::error::Result;
+use crate::kernel::host;
 use userns::{FileSystem, Where};
 
 /// Stands in a fix where the reader's own command goes.
@@ -79,7 +80,7 @@ pub struct Facts {
     offline: bool,
     identity: OnceCell<Identity>,
     host: OnceCell<Host>,
-    os_release: OnceCell<String>,
+    os_release: OnceCell<tools::OsRelease>,
     cgroups: OnceCell<Cgroups>,
     subordinate_ids: OnceCell<subids::SubordinateIds>,
     user_namespace: OnceCell<Result<()>>,
@@ -137,8 +138,8 @@ impl Facts {
         self.cgroups.get_or_init(|| Cgroups::read(&self.root))
     }
 
-    fn os_release(&self) -> &str {
-        self.os_release.get_or_init(|| system::os_release(&self.root))
+    fn os_release(&self) -> &tools::OsRelease {
+        self.os_release.get_or_init(|| host::os_release(&self.root).unwrap_or_default())
     }
 
     fn subordinate_ids(&self) -> &subids::SubordinateIds {

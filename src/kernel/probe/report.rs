@@ -78,6 +78,7 @@ fn machine(facts: &Facts) -> Vec<Fact> {
         Fact::plain("virtualization", none(&host.virtualization)),
         Fact::plain("wsl2", if host.wsl2 { "yes" } else { "no" }),
         Fact::plain("container", none(&host.container)),
+        Fact::plain("evidence", host.evidence.join("; ")),
     ]
 }
 

@@ -51,9 +51,9 @@ impl SubordinateIds {
 
     /// The verdict on the need `subordinate-ids`: what is missing by the files,
     /// and when nothing is, what the kernel says.
-    pub fn check(&self, os_release: &str) -> Verdict {
+    pub fn check(&self, os: &tools::OsRelease) -> Verdict {
         let root = geteuid().is_root();
-        if !root && let Some(missing) = self.lacks(os_release) {
+        if !root && let Some(missing) = self.lacks(os) {
             return missing;
         }
         match self.map(root) {
@@ -62,10 +62,10 @@ impl SubordinateIds {
         }
     }
 
-    fn lacks(&self, os_release: &str) -> Option<Verdict> {
+    fn lacks(&self, os: &tools::OsRelease) -> Option<Verdict> {
         for ((path, privilege), name) in self.helpers.iter().zip(["newuidmap", "newgidmap"]) {
             if path.as_os_str().is_empty() {
-                return Some(tools::check(name, os_release));
+                return Some(tools::check(name, os));
             }
             if privilege.is_none() {
                 let reason =
@@ -169,7 +169,7 @@ mod tests {
             helpers: helpers.map(|(path, privilege)| (path.into(), privilege)),
             user: "learner".to_owned(),
         }
-        .lacks("ID=debian\n")
+        .lacks(&tools::OsRelease::new())
     }
 
     #[test]

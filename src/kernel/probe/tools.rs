@@ -1,6 +1,7 @@
 //! The programs that lessons use beside this one, and the package that has
 //! each on the distribution at hand.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,9 @@ enum Family {
     Alpine,
     Suse,
 }
+
+/// os-release(5), by keys.
+pub type OsRelease = BTreeMap<String, String>;
 
 /// A program and its package on Debian, Fedora, Arch, Alpine and openSUSE.
 type Package = (&'static str, [&'static str; 5]);
@@ -74,7 +78,7 @@ pub fn find_anywhere(name: &str) -> Option<PathBuf> {
 }
 
 /// Whether a lesson can call the program by name, and else how to get it.
-pub fn check(name: &str, os_release: &str) -> Verdict {
+pub fn check(name: &str, os: &OsRelease) -> Verdict {
     if find(name).is_some() {
         return Verdict::Met;
     }
@@ -84,15 +88,15 @@ pub fn check(name: &str, os_release: &str) -> Verdict {
         return Verdict::fixable(reason, format!("export PATH=\"$PATH:{directory}\""));
     }
     let reason = format!("{name} is not installed");
-    match install(name, os_release) {
+    match install(name, os) {
         Some(command) => Verdict::fixable(reason, command),
         None => Verdict::fixable(reason, format!("install the package that has {name}")),
     }
 }
 
 /// The command that installs a program here.
-pub fn install(name: &str, os_release: &str) -> Option<String> {
-    let family = family(os_release)?;
+pub fn install(name: &str, os: &OsRelease) -> Option<String> {
+    let family = family(os)?;
     let (_, packages) = PACKAGES.iter().find(|(program, _)| *program == name)?;
     let package = packages[family as usize];
     Some(match family {
@@ -105,9 +109,8 @@ pub fn install(name: &str, os_release: &str) -> Option<String> {
 }
 
 /// By ID, then by ID_LIKE (os-release(5)).
-fn family(os_release: &str) -> Option<Family> {
-    let ids = ["ID", "ID_LIKE"].into_iter().filter_map(|key| super::system::field(os_release, key));
-    let ids: Vec<String> = ids.collect();
+fn family(os: &OsRelease) -> Option<Family> {
+    let ids: Vec<_> = ["ID", "ID_LIKE"].into_iter().filter_map(|key| os.get(key)).collect();
     ids.iter().flat_map(|ids| ids.split_whitespace()).find_map(|id| match id {
         "debian" | "ubuntu" => Some(Family::Debian),
         "fedora" | "rhel" | "centos" => Some(Family::Fedora),
@@ -122,21 +125,25 @@ fn family(os_release: &str) -> Option<Family> {
 mod tests {
     use super::*;
 
+    fn os(id: &str, like: &str) -> OsRelease {
+        [("ID", id), ("ID_LIKE", like)].map(|(key, value)| (key.into(), value.into())).into()
+    }
+
     #[test]
     fn packages_are_named_as_the_distribution_names_them() {
-        let command = |os: &str| install("ps", os);
-        assert_eq!(command("ID=debian\n").as_deref(), Some("sudo apt-get install procps"));
-        let mint = "NAME=\"Linux Mint\"\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n";
-        assert_eq!(command(mint).as_deref(), Some("sudo apt-get install procps"));
-        let rocky = "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n";
-        assert_eq!(command(rocky).as_deref(), Some("sudo dnf install procps-ng"));
-        assert_eq!(command("ID=plan9\n"), None);
-        assert_eq!(install("no-such-program", "ID=debian\n"), None);
+        let command = |id, like| install("ps", &os(id, like));
+        assert_eq!(command("debian", "").as_deref(), Some("sudo apt-get install procps"));
+        let mint = command("linuxmint", "ubuntu debian");
+        assert_eq!(mint.as_deref(), Some("sudo apt-get install procps"));
+        let rocky = command("rocky", "rhel centos fedora");
+        assert_eq!(rocky.as_deref(), Some("sudo dnf install procps-ng"));
+        assert_eq!(command("plan9", ""), None);
+        assert_eq!(install("no-such-program", &os("debian", "")), None);
     }
 
     #[test]
     fn a_program_that_is_not_there_is_missing() {
-        assert_eq!(check("sh", "ID=debian\n"), Verdict::Met);
-        assert!(!check("no-such-program", "ID=debian\n").met());
+        assert_eq!(check("sh", &os("debian", "")), Verdict::Met);
+        assert!(!check("no-such-program", &os("debian", "")).met());
     }
 }

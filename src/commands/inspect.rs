@@ -1,5 +1,0 @@
-//! Not built yet.
-use crate::{cli::*, error::*, ui::Screen};
-pub fn run(_: &inspect::Inspect, _: &mut Screen) -> Result<u8> {
-    Err(Error::new("not built"))
-}

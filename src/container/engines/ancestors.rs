@@ -1,0 +1,152 @@
+//! What a container's monitor (its shim) says of it on its own command line.
+
+use super::{Engine, Found};
+
+/// Whether a process of this name can be a monitor: `comm` is at hand, and
+/// most processes are ruled out without reading their arguments.
+pub(super) fn promising(comm: &str) -> bool {
+    const MONITORS: [&str; 7] = [
+        "containerd-shim",
+        "conmon",
+        "lxc-start",
+        "[lxc monitor]",
+        "systemd-nspawn",
+        "bwrap",
+        "under-the-hood",
+    ];
+    // comm has 15 bytes at most, and LXC's monitor writes its title there.
+    MONITORS.iter().any(|monitor| comm.starts_with(&monitor[..monitor.len().min(14)]))
+}
+
+/// The container that a monitor with these arguments looks after.
+pub(super) fn engine(comm: &str, arguments: &[String]) -> Option<Found> {
+    let after = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1).cloned()
+    };
+    let program = arguments.first().and_then(|path| path.rsplit('/').next()).unwrap_or(comm);
+    match program {
+        _ if program.starts_with("containerd-shim") => {
+            let id = after("-id");
+            let engine = match after("-namespace").as_deref() {
+                Some("moby") => Engine::Docker,
+                Some("k8s.io") => Engine::Kubernetes,
+                _ => Engine::Containerd,
+            };
+            Some(Found { engine, id, name: None })
+        }
+        // CRI-O starts conmon too, without a name.
+        "conmon" => {
+            let engine = if after("-n").is_some() { Engine::Podman } else { Engine::Kubernetes };
+            Some(Found { engine, id: after("-c"), name: after("-n") })
+        }
+        "systemd-nspawn" => {
+            Some(Found { engine: Engine::Nspawn, id: None, name: machine(arguments) })
+        }
+        "bwrap" => Some(Found { engine: Engine::Bwrap, id: None, name: None }),
+        "lxc-start" => Some(Found {
+            engine: Engine::Lxc,
+            id: None,
+            name: after("-n").or_else(|| after("--name")),
+        }),
+        _ if program.starts_with("under-the-hood") => ours(arguments),
+        _ => lxc_monitor(arguments),
+    }
+}
+
+/// LXC's monitor sets its title to `[lxc monitor] /var/lib/lxc web`.
+fn lxc_monitor(arguments: &[String]) -> Option<Found> {
+    let title = arguments.first()?.strip_prefix("[lxc monitor] ")?;
+    let name = title.rsplit(' ').next()?.to_owned();
+    Some(Found { engine: Engine::Lxc, id: None, name: Some(name) })
+}
+
+/// `-M NAME`, `-MNAME`, `--machine NAME` or `--machine=NAME`; else what stands
+/// in for it, the last part of `-D DIRECTORY` (systemd-nspawn(1)).
+fn machine(arguments: &[String]) -> Option<String> {
+    let value = |short: &str, long: &str| {
+        arguments.iter().enumerate().find_map(|(at, argument)| {
+            if argument == short || argument == long {
+                return arguments.get(at + 1).cloned();
+            }
+            let equals = argument.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+            equals
+                .or_else(|| argument.strip_prefix(short).filter(|_| !argument.starts_with("--")))
+                .map(str::to_owned)
+        })
+    };
+    let directory = || {
+        let directory = value("-D", "--directory")?;
+        directory.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
+    };
+    value("-M", "--machine").or_else(directory)
+}
+
+/// A container of ours that is not in our registry: another user's, or another
+/// UTH_HOME's. Its shim has the title `under-the-hood: shim of ID`.
+fn ours(arguments: &[String]) -> Option<Found> {
+    if let Some(id) = arguments.first().and_then(|title| title.rsplit_once(": shim of ")) {
+        let id = Some(id.1.to_owned());
+        return Some(Found { engine: Engine::UnderTheHood, id, name: None });
+    }
+    arguments.iter().any(|argument| argument == "run").then(|| {
+        let name =
+            arguments.iter().enumerate().find_map(|(at, argument)| match argument.as_str() {
+                "--name" => arguments.get(at + 1).cloned(),
+                other => other.strip_prefix("--name=").map(str::to_owned),
+            });
+        Found { engine: Engine::UnderTheHood, id: None, name }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(line: &str) -> Option<String> {
+        let arguments: Vec<_> = line.split('|').map(str::to_owned).collect();
+        let comm: String = arguments[0].rsplit('/').next()?.chars().take(15).collect();
+        engine(&comm, &arguments).map(|found| found.label())
+    }
+
+    #[test]
+    fn a_monitor_names_its_container() {
+        for (line, expected) in [
+            (
+                "/usr/bin/containerd-shim-runc-v2|-namespace|default|-id|v1|-address|/run/x.sock",
+                "containerd:v1",
+            ),
+            ("/usr/bin/containerd-shim-runc-v2|-namespace|moby|-id|abc", "docker:abc"),
+            (
+                "/usr/bin/conmon|--api-version|1|-c|0123|-u|0123|-r|/usr/bin/crun|-n|web",
+                "podman:web",
+            ),
+            ("systemd-nspawn|-q|-D|/srv/tree|-M|box", "nspawn:box"),
+            ("systemd-nspawn|--machine=box", "nspawn:box"),
+            ("/usr/bin/systemd-nspawn|-D|/srv/tree/", "nspawn:tree"),
+            ("bwrap|--ro-bind|/|/", "bwrap"),
+            ("[lxc monitor] /var/lib/lxc web", "lxc:web"),
+            ("under-the-hood: shim of b4da30d40cb0", "under-the-hood:b4da30d40cb0"),
+            ("/root/.cargo/bin/under-the-hood|run|-d|--name|box|base", "under-the-hood:box"),
+        ] {
+            assert_eq!(label(line).as_deref(), Some(expected), "{line}");
+        }
+        assert_eq!(label("/bin/sh|-c|conmon"), None);
+        assert_eq!(label("under-the-hood|inspect|ns"), None);
+    }
+
+    #[test]
+    fn only_monitors_are_worth_reading() {
+        for comm in [
+            "containerd-shim",
+            "conmon",
+            "[lxc monitor] /v",
+            "systemd-nspawn",
+            "bwrap",
+            "under-the-hood",
+        ] {
+            assert!(promising(comm), "{comm}");
+        }
+        assert!(!promising("bash"));
+    }
+}

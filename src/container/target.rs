@@ -1,0 +1,184 @@
+//! What a person means by a TARGET: digits are a pid; `ENGINE:NAME` or a bare
+//! name or beginning of an id is a container, found by kernel evidence.
+
+use std::path::Path;
+
+use super::engines::{Detective, Engine, Found, Owner};
+use crate::error::{Error, Result};
+use crate::kernel::namespace::{self, Census, Kind};
+use crate::kernel::process;
+
+/// A process, and the container that was asked for if it was one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The process itself, or the container's first.
+    pub pid: i32,
+    /// The container, where one was named.
+    pub container: Option<Found>,
+}
+
+/// Finds what `text` means.
+pub fn resolve(proc: &Path, text: &str) -> Result<Target> {
+    if let Some(pid) = as_pid(text)? {
+        process::Status::read(proc, pid)?;
+        return Ok(Target { pid, container: None });
+    }
+    let mut detective = Detective::new(proc)?;
+    // A container of ours is in the registry, and then nothing else need be read.
+    let (engine, name) = split(text)?;
+    if engine == Some(Engine::UnderTheHood) {
+        let container = super::registry::find(name)?;
+        return Ok(Target { pid: container.pid, container: Some(of_ours(&container)) });
+    }
+    container(proc, &namespace::census(proc)?, &mut detective, text)
+}
+
+/// Finds the container that `text` means among those that a census shows.
+pub fn container(
+    proc: &Path,
+    census: &Census,
+    detective: &mut Detective,
+    text: &str,
+) -> Result<Target> {
+    let (engine, name) = split(text)?;
+    let all = running(proc, census, detective);
+    let of_engine = |found: &Found| engine.is_none_or(|engine| engine == found.engine);
+    let candidates: Vec<_> = all.iter().filter(|(_, found)| of_engine(found)).collect();
+    let exact: Vec<_> = candidates
+        .iter()
+        .filter(|(_, found)| {
+            let known = [&found.name, &found.id].into_iter().flatten();
+            known.clone().any(|known| known == name) || found.label() == text
+        })
+        .collect();
+    let begins = |id: &Option<String>| {
+        !name.is_empty() && id.as_ref().is_some_and(|id| id.starts_with(name))
+    };
+    let by_id: Vec<_> = candidates.iter().filter(|(_, found)| begins(&found.id)).collect();
+    let matching = if exact.is_empty() { by_id } else { exact };
+    match matching.as_slice() {
+        [(pid, found)] => Ok(Target { pid: *pid, container: Some(found.clone()) }),
+        [] => Err(not_running(text, &all)),
+        several => Err(Error::usage(format!("{text} can mean more than one container"))
+            .said(
+                several
+                    .iter()
+                    .map(|(pid, found)| described(*pid, found))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            )
+            .hint("Give ENGINE:NAME, more of the id, or the pid.")),
+    }
+}
+
+/// Every container that shows itself, with the pid of its first process.
+pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32, Found)> {
+    let mut all: Vec<(i32, Found)> =
+        detective.ours().iter().map(|container| (container.pid, of_ours(container))).collect();
+    for set in &census.sets {
+        let Owner::Container(found) = detective.owner(set.pid, &set.ids).owner else { continue };
+        // Without a name or an id, two are told apart by their processes only.
+        if !all.iter().any(|(_, known)| known.same(&found) && known.label() != found.engine.name())
+        {
+            all.push((first(proc, detective, set.pid), found));
+        }
+    }
+    all.dedup();
+    all
+}
+
+/// Climbs from a process to the one that is pid 1 of the same pid namespace,
+/// where that is an ancestor: what was started later by `exec` is not below it.
+fn first(proc: &Path, detective: &mut Detective, pid: i32) -> i32 {
+    let namespace = |pid| namespace::of_process(proc, pid).ok().and_then(|ids| ids.get(Kind::Pid));
+    let mut at = pid;
+    while let Some(parent) = detective.brief(at).map(|brief| brief.ppid) {
+        if parent <= 0
+            || namespace(parent) != namespace(at)
+            || detective.host().ids.get(Kind::Pid) == namespace(at)
+        {
+            break;
+        }
+        at = parent;
+    }
+    at
+}
+
+fn of_ours(container: &super::registry::Container) -> Found {
+    Found {
+        engine: Engine::UnderTheHood,
+        id: Some(container.id.clone()),
+        name: Some(container.name.clone()),
+    }
+}
+
+fn described(pid: i32, found: &Found) -> String {
+    match (&found.name, &found.id) {
+        (Some(name), Some(id)) => format!("{}:{name} (id {id}, pid {pid})", found.engine.name()),
+        _ => format!("{} (pid {pid})", found.label()),
+    }
+}
+
+fn not_running(text: &str, all: &[(i32, Found)]) -> Error {
+    let error = Error::new(format!("no container {text} is running"));
+    let hint = match all {
+        [] if rustix::process::geteuid().is_root() => {
+            "No container is running on this machine; `under-the-hood run -d --name box base sleep 600` starts one.".to_owned()
+        }
+        [] => "None is running that we may see; those of other users show themselves to root.".to_owned(),
+        some => format!(
+            "Running: {}.",
+            some.iter().map(|(_, found)| found.label()).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    error.hint(hint)
+}
+
+/// Digits are a pid, whatever containers there are.
+fn as_pid(text: &str) -> Result<Option<i32>> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(pid) if pid > 0 => Ok(Some(pid)),
+        _ => Err(Error::usage(format!("{text} cannot be a pid"))
+            .hint("Pids start at 1; /proc/sys/kernel/pid_max has the highest.")),
+    }
+}
+
+/// `ENGINE:NAME` or a bare name.
+fn split(text: &str) -> Result<(Option<Engine>, &str)> {
+    let Some((engine, name)) = text.split_once(':') else { return Ok((None, text)) };
+    if engine == "netns" {
+        return Err(Error::usage(format!("{text} names a network namespace, not a process"))
+            .hint("Give a pid, a container's name or id, or ENGINE:NAME."));
+    }
+    let known = Engine::ALL.into_iter().find(|known| known.name() == engine);
+    match known {
+        Some(engine) => Ok((Some(engine), name)),
+        None => Err(Error::usage(format!("no container engine is called {engine}"))
+            .hint(format!("Known: {}.", Engine::ALL.map(Engine::name).join(", ")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_a_pid_and_nothing_else_is() {
+        assert_eq!(as_pid("42").expect("a pid"), Some(42));
+        assert_eq!(as_pid("4a").expect("no pid"), None);
+        assert_eq!(as_pid("").expect("no pid"), None);
+        assert!(as_pid("0").is_err());
+        assert!(as_pid("99999999999").is_err());
+    }
+
+    #[test]
+    fn an_engine_stands_before_the_colon() {
+        assert_eq!(split("box").expect("a name"), (None, "box"));
+        assert_eq!(split("docker:web").expect("both"), (Some(Engine::Docker), "web"));
+        assert!(split("dokcer:web").is_err());
+        assert!(split("netns:web").is_err());
+    }
+}
