@@ -30,6 +30,11 @@ pub fn command(pid: i32) -> String {
     format!("[{}]", name.trim())
 }
 
+/// The parent of a process.
+pub fn parent(pid: i32) -> Option<i32> {
+    status(pid, "PPid").ok()?.parse().ok()
+}
+
 /// Every process of this machine that /proc shows.
 pub fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -69,7 +74,7 @@ pub fn pid_inside(world: &World, who: &str) -> Answer {
 /// Whether this machine's own process list has the container's command.
 pub fn on_host(world: &World, who: &str) -> Answer {
     let pid = world.pid(who)?;
-    let expected = world.container(who).map(|container| container.command.join(" "));
+    let expected = world.bound(who).map(|bound| bound.command.join(" "));
     let found = command(pid);
     let yes = expected.is_none_or(|expected| expected == found);
     Ok(Finding::yes(yes, format!("/proc/{pid}/cmdline of this machine: {found}")))
@@ -81,7 +86,7 @@ pub fn on_host(world: &World, who: &str) -> Answer {
 pub fn parent_is_shim(world: &World, who: &str) -> Answer {
     const MONITORS: [&str; 4] = ["shim", "conmon", "lxc-start", "systemd-nspawn"];
     let pid = world.pid(who)?;
-    let parent: i32 = status(pid, "PPid")?.parse().unwrap_or(0);
+    let parent = parent(pid).unwrap_or(0);
     let line = command(parent);
     let begins: Vec<_> = line.split(' ').take(3).collect();
     let called = format!("{} {}", status(parent, "Name").unwrap_or_default(), begins.join(" "));
@@ -112,7 +117,7 @@ pub fn runs_in(world: &World, who: &str, wanted: &str) -> Answer {
 pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     let ours = namespaces::link(world.pid("self")?, kind)?;
     let of_containers: Vec<_> =
-        world.containers.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
+        world.bound.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
     let mut beside_us = None;
     for pid in all().into_iter().filter(|pid| command(*pid) == wanted) {
         let link = namespaces::link(pid, kind)?;
