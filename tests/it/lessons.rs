@@ -249,7 +249,7 @@ fn a_lesson_from_elsewhere_shows_its_commands_and_asks() {
 fn without_a_terminal_the_solutions_are_played_and_undone() {
     let small = Small::new();
     let ran = small.uth.run(["lesson", &small.path, "--trust"]).ok();
-    assert!(ran.stdout.contains("Measured. 1. four"), "{}", ran.whole());
+    assert!(ran.stdout.contains("Answer 1: four"), "{}", ran.whole());
     assert!(ran.stdout.contains("2 of 2 claims hold"), "{}", ran.whole());
     assert!(!small.made.exists(), "what the solution made is still there");
 }
@@ -262,7 +262,7 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
     session.send("\r").unwrap();
     session.expect("What do you think?").unwrap();
     session.send("2").unwrap();
-    session.expect("Not as you thought: 1. four").unwrap();
+    session.expect("Not 2 but 1: four").unwrap();
     session.expect("Enter for the next step").unwrap();
     session.send("\r").unwrap();
     session.expect("Enter when it is done").unwrap();

@@ -107,6 +107,14 @@ impl Bound {
     }
 }
 
+/// A process that is sure to be in the namespaces the kernel began with: 1,
+/// or, where even root may not look at that, the kernel's own kthreadd.
+fn host_process() -> i32 {
+    let closed = std::fs::read_link("/proc/1/ns/pid").is_err();
+    let kthreadd = || processes::status(2, "Name").is_ok_and(|name| name == "kthreadd");
+    if closed && kthreadd() { 2 } else { 1 }
+}
+
 /// When a process started, unless it is a zombie.
 pub fn start_of(pid: i32) -> Option<u64> {
     let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()?;
@@ -132,7 +140,7 @@ impl World {
     fn pid(&self, target: &str) -> Result<i32, Unknown> {
         match target {
             "self" => Ok(rustix::process::getpid().as_raw_nonzero().get()),
-            "host" => Ok(1),
+            "host" => Ok(host_process()),
             name => match self.bound(name) {
                 Some(bound) if bound.alive() => Ok(bound.pid),
                 _ => Err(Unknown::Absent(format!("no container {name} is running"))),
