@@ -47,7 +47,8 @@ pub fn container(
     let exact: Vec<_> = candidates
         .iter()
         .filter(|(_, found)| {
-            [&found.name, &found.id].into_iter().flatten().any(|known| known == name)
+            let known = [&found.name, &found.id].into_iter().flatten();
+            known.clone().any(|known| known == name) || found.label() == text
         })
         .collect();
     let begins = |id: &Option<String>| {

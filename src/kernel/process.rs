@@ -68,8 +68,9 @@ pub fn brief(proc: &Path, pid: i32) -> Option<Brief> {
 /// A process's arguments; empty for a kernel thread and a zombie.
 pub fn arguments(proc: &Path, pid: i32) -> Vec<String> {
     let line = fs::read(proc.join(format!("{pid}/cmdline"))).unwrap_or_default();
-    let line = line.strip_suffix(&[0]).unwrap_or(&line);
-    match line {
+    // A process that has written a title over its arguments pads it with zeroes.
+    let length = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    match &line[..length] {
         [] => Vec::new(),
         line => line.split(|byte| *byte == 0).map(text).collect(),
     }

@@ -131,7 +131,7 @@ pub const ALL: &[Entry] = &[
         name: "can-see",
         usage: "WHO WHO",
         example: "self box",
-        twin: "ls -d /proc/{1}/root/proc/[0-9]*",
+        twin: "ls /proc/{1}/root/proc | grep -x {2}",
         ask: |world, words| sight::can_see(world, &words[0], &words[1]),
     },
     Entry {
@@ -152,9 +152,10 @@ impl Entry {
             return Err(format!("{} {}", self.name, self.usage));
         }
         for (kind, argument) in usage.iter().zip(arguments) {
-            if *kind == "TYPE" && !namespaces::TYPES.contains(&argument.as_str()) {
+            let unknown = |kind| !namespaces::TYPES.contains(&kind);
+            if *kind == "TYPE" && argument.split(',').any(unknown) {
                 return Err(format!(
-                    "{} {}; TYPE is one of {}",
+                    "{} {}; TYPE is one of {} (or several: net,pid)",
                     self.name,
                     self.usage,
                     namespaces::TYPES.join(", ")
@@ -176,6 +177,13 @@ impl Entry {
     /// Its twin with these arguments filled in.
     pub fn typed(&self, arguments: &[String], world: &World) -> String {
         let mut line = self.twin.to_owned();
+        if arguments.first().is_some_and(|kinds| kinds.contains(',')) {
+            line = "ls -l /proc/{2}/ns /proc/{3}/ns".to_owned();
+        }
+        if rustix::process::geteuid().is_root() {
+            // Root's containers have no user namespace of their own to enter first.
+            line = line.replace(" --user --preserve-credentials", "");
+        }
         for (index, kind) in self.usage.split(' ').enumerate() {
             let Some(given) = arguments.get(index) else { continue };
             let value = match (kind, given.as_str()) {

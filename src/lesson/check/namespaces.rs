@@ -28,21 +28,51 @@ pub fn link(pid: i32, kind: &str) -> Result<String, Unknown> {
     }
 }
 
-/// Whether two are in different namespaces of a type.
-pub fn differs(world: &World, kind: &str, a: &str, b: &str) -> Answer {
-    let (left, right) = (link(world.pid(a)?, kind)?, link(world.pid(b)?, kind)?);
-    Ok(Finding::yes(left != right, both(a, &left, b, &right)))
+/// Whether two are in different namespaces of a type, or of each of several.
+pub fn differs(world: &World, kinds: &str, a: &str, b: &str) -> Answer {
+    compare(world, kinds, (a, b), |left, right| left != right)
 }
 
-/// Whether two are in the same namespace of a type.
-pub fn same(world: &World, kind: &str, a: &str, b: &str) -> Answer {
-    let (left, right) = (link(world.pid(a)?, kind)?, link(world.pid(b)?, kind)?);
-    Ok(Finding::yes(left == right, both(a, &left, b, &right)))
+/// Whether two are in the same namespace of a type, or of each of several.
+pub fn same(world: &World, kinds: &str, a: &str, b: &str) -> Answer {
+    compare(world, kinds, (a, b), |left, right| left == right)
 }
 
-fn both(a: &str, left: &str, b: &str, right: &str) -> String {
-    let name = |who: &str| if who == "self" { "this program".to_owned() } else { who.to_owned() };
-    format!("{} is in {left}, {} in {right}", name(a), name(b))
+fn compare(
+    world: &World,
+    kinds: &str,
+    (a, b): (&str, &str),
+    wanted: fn(&str, &str) -> bool,
+) -> Answer {
+    let (left_pid, right_pid) = (world.pid(a)?, world.pid(b)?);
+    let mut all = true;
+    let mut links = Vec::new();
+    for kind in kinds.split(',') {
+        let (left, right) = (link(left_pid, kind)?, link(right_pid, kind)?);
+        all &= wanted(&left, &right);
+        links.push((left, right));
+    }
+    let number = |link: &str| link.replace(['[', ']'], "").replace(':', " ");
+    let evidence = match links.as_slice() {
+        [(left, right)] => format!("{} is in {left}, {} in {right}", name(a), name(b)),
+        several => {
+            let pair = |(left, right): &(String, String)| {
+                let right = number(right);
+                format!("{} / {}", number(left), right.split(' ').next_back().unwrap_or_default())
+            };
+            let pairs: Vec<_> = several.iter().map(pair).collect();
+            format!("{} / {}: {}", name(a), name(b), pairs.join(", "))
+        }
+    };
+    Ok(Finding::yes(all, evidence))
+}
+
+fn name(who: &str) -> String {
+    match who {
+        "self" => "this program".to_owned(),
+        "host" => "this machine's first process".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// How many of its namespaces are not the ones this program is in.

@@ -112,6 +112,9 @@ fn look(world: &World, who: &str, whom: &str) -> Result<(bool, String), Unknown>
         pids.iter().find(|pid| wanted.is_some() && birth(&format!("{directory}/{pid}")) == wanted);
     let ours = processes::all().len();
     let evidence = match found {
+        Some(_) if who == "self" => {
+            format!("/proc/{other} of this machine: {}", processes::command(other))
+        }
         Some(number) => format!("{other} of this machine is {number} in the /proc of {who}"),
         None => format!(
             "the /proc of {who} lists {} processes, this machine's {ours}; {other} is not among them",

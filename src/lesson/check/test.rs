@@ -93,7 +93,12 @@ impl Test {
     pub fn typed(&self, world: &World) -> String {
         match &self.probe {
             Probe::Named(entry, arguments) => entry.typed(arguments, world),
-            Probe::Shell(line) => line.clone(),
+            Probe::Shell(line) => {
+                let fill = |line: String, (name, value): (String, String)| {
+                    line.replace(&format!("${name}"), &value)
+                };
+                world.variables().into_iter().fold(line.clone(), fill)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::ui::keys::{self, Key};
 use crate::ui::{Screen, Style, markdown, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
-const MOST_OUTPUT: usize = 14;
+const MOST_OUTPUT: usize = 19;
 
 /// The screen, and how much of it is full.
 pub struct Page<'a> {
@@ -19,12 +19,14 @@ pub struct Page<'a> {
     rows: usize,
     stopped: bool,
     warned: bool,
+    /// What the reader has been told to type in this step.
+    seen: Vec<String>,
 }
 
 impl<'a> Page<'a> {
     /// An empty page.
     pub fn new(screen: &'a mut Screen, keys: bool) -> Self {
-        Self { screen, keys, rows: 0, stopped: false, warned: false }
+        Self { screen, keys, rows: 0, stopped: false, warned: false, seen: Vec::new() }
     }
 
     /// Whether the reader has asked to stop.
@@ -73,6 +75,7 @@ impl<'a> Page<'a> {
 
     /// Before a new step; `false` when the reader wants to stop.
     pub fn turn(&mut self) -> Result<bool> {
+        self.seen.clear();
         if self.keys && self.rows > 0 {
             self.wait("Enter for the next step · q to stop here · ? for help", true)?;
         }
@@ -140,7 +143,8 @@ impl<'a> Page<'a> {
                 }
                 None => String::new(),
             };
-            for call in wrap(&format!("{}{result}", step.call), width, "  ").lines() {
+            let call = breakable(&format!("{}{result}", step.call), width);
+            for call in wrap(&call, width, "  ").lines() {
                 text.push_str(&format!("\n    {}", self.paint(call, Style::Call)));
             }
             for why in wrap(&step.why, width - 2, "").lines() {
@@ -218,16 +222,18 @@ impl<'a> Page<'a> {
         let text = match answer {
             Ok(finding) => {
                 let right = predict.choices.iter().position(|(_, value)| *value == finding.value);
-                let said = match right {
-                    Some(right) => format!("{}. {}", right + 1, predict.choices[right].0),
-                    None => format!("none of these; this machine says {}", finding.value),
+                let said = match (right, choice) {
+                    (None, _) => format!("None of these: this machine says {}.", finding.value),
+                    (Some(right), choice) => {
+                        let lead = match choice {
+                            None => format!("Answer {}", right + 1),
+                            Some(choice) if choice == right => "As you said".to_owned(),
+                            Some(choice) => format!("Not {} but {}", choice + 1, right + 1),
+                        };
+                        format!("{lead}: {}.", predict.choices[right].0)
+                    }
                 };
-                let verdict = match choice {
-                    Some(choice) if Some(choice) == right => "As you said: ",
-                    Some(_) => "Not as you thought: ",
-                    None => "",
-                };
-                format!("**Measured.** {verdict}{said}\n\n({})", finding.evidence)
+                format!("**Measured.** {said}\n\n({})", finding.evidence)
             }
             Err(Unknown::Absent(why) | Unknown::Untestable(why)) => {
                 format!("**Measured.** This machine cannot tell: {why}")
@@ -236,13 +242,18 @@ impl<'a> Page<'a> {
         let width = self.width();
         let color = self.screen.settings().color_out;
         let mut text = markdown::render(&text, width, color).replace("\n\n(", "\n(");
-        text.push_str(&format!("\n  {}", self.see(typed)));
+        text.push_str(&self.see(typed));
         self.put(&text)
     }
 
-    fn see(&self, typed: &str) -> String {
+    /// How to see the same without us; the same line only once a step.
+    fn see(&mut self, typed: &str) -> String {
+        if self.seen.iter().any(|seen| seen == typed) {
+            return String::new();
+        }
+        self.seen.push(typed.to_owned());
         format!(
-            "{} {}",
+            "\n  {} {}",
             self.paint("see for yourself: $", Style::Dim),
             self.paint(typed, Style::Command)
         )
@@ -270,7 +281,7 @@ impl<'a> Page<'a> {
         ));
         if judged.verdict != Verdict::Untestable {
             for line in typed {
-                text.push_str(&format!("\n  {}", self.see(line)));
+                text.push_str(&self.see(line));
             }
         }
         self.put(&text)
@@ -289,6 +300,12 @@ impl<'a> Page<'a> {
 
 const HELP: &str = "Enter: next · q: stop and keep the place · Ctrl-C: the same. \
                     Whatever the lesson started is ended with it";
+
+/// A long list of flags may be broken after a bar.
+fn breakable(call: &str, width: usize) -> String {
+    let long = |word: &str| word.chars().count() > width;
+    if call.split(' ').any(long) { call.replace('|', "| ") } else { call.to_owned() }
+}
 
 /// `✓ holds`, in its colour.
 pub fn verdict_mark(screen: &Screen, verdict: Verdict) -> String {
