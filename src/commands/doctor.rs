@@ -248,3 +248,48 @@ fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lesson(needs: &[&str], claims: &[&[&str]]) -> Needs {
+        let parse = |needs: &[&str]| -> Vec<Need> {
+            needs.iter().map(|need| need.parse().expect("a need")).collect()
+        };
+        Needs {
+            number: Some(3),
+            title: "Some".to_owned(),
+            lesson: parse(needs),
+            claims: claims.iter().map(|needs| ("claim".to_owned(), parse(needs))).collect(),
+        }
+    }
+
+    fn judged(needs: &[&str], claims: &[&[&str]]) -> Judged {
+        judge(&lesson(needs, claims), &Facts::new().offline(true))
+    }
+
+    const NEVER: &str = "tool:no-such-program";
+
+    #[test]
+    fn a_lesson_is_ready_limited_or_cannot() {
+        let ready = judged(&[], &[&[], &["tool:sh"]]);
+        assert_eq!((ready.state, ready.claims_met, ready.claims), (State::Ready, 2, 2));
+        let limited = judged(&["tool:sh"], &[&[], &[NEVER], &[NEVER]]);
+        assert_eq!(limited.state, State::Limited);
+        assert_eq!(limited.described(), "limited (1 of 3 claims)");
+        assert_eq!(limited.lacks.len(), 1, "said once");
+        assert_eq!(judged(&[NEVER], &[&[], &[]]).state, State::Cannot);
+        assert_eq!(judged(&[], &[&[NEVER]]).state, State::Cannot);
+        assert_eq!(judged(&[], &[]).state, State::Ready);
+    }
+
+    #[test]
+    fn fixes_are_numbered_across_lessons() {
+        let mut lessons = vec![judged(&[NEVER], &[]), judged(&["network", NEVER], &[])];
+        let lacks = number_fixes(&mut lessons);
+        assert_eq!(lacks.len(), 2);
+        assert_eq!(lessons[0].fixes, ["1"]);
+        assert_eq!(lessons[1].fixes, ["2", "1"]);
+    }
+}

@@ -13,6 +13,7 @@ mod machine;
 mod tracer;
 
 mod commands;
+mod doctor;
 mod explain;
 mod input;
 mod interop;
