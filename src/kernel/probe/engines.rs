@@ -63,6 +63,9 @@ pub fn look(engine: Engine, proc: &Path) -> Found {
     let state = match (&version, &socket, daemon) {
         (None, None, _) => State::Absent,
         (_, Some(socket), Some(daemon)) => ask(engine, socket, daemon, proc),
+        (_, None, Some(daemon)) if runs(proc, daemon) => {
+            State::Closed(format!("{daemon} runs, but no socket of it is to be seen"))
+        }
         (_, None, Some(daemon)) => State::Stopped(format!("{daemon} has no socket")),
         (Some(Err(error)), _, None) => State::Stopped(error.to_string()),
         (Some(Ok(_)), _, None) => State::Ready,
@@ -274,9 +277,9 @@ impl Found {
                 let start = if !there && let Some(command) = tools::install(name, os) {
                     command
                 } else if Path::new("/run/systemd/system").exists() {
-                    format!("sudo systemctl start {name}")
+                    identity::privileged(&format!("systemctl start {name}"))
                 } else {
-                    format!("sudo {daemon} &")
+                    format!("{} &", identity::privileged(daemon))
                 };
                 Verdict::fixable(format!("{name} does not run: {reason}"), start)
             }

@@ -197,7 +197,7 @@ impl Facts {
             (missing @ Verdict::Missing { .. }, _) => missing,
             (_, Ok(())) => Verdict::Met,
             (_, Err(error)) if error.is(nix::errno::Errno::ENODEV) => {
-                Verdict::fixable(error.to_string(), "sudo modprobe overlay")
+                Verdict::fixable(error.to_string(), identity::privileged("modprobe overlay"))
             }
             (_, Err(error)) if place == Where::Inside => Verdict::fixable(
                 format!("{error}; in a user namespace it takes Linux 5.11"),
