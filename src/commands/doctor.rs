@@ -79,6 +79,7 @@ const LESSONS: Table<Judged> = Table(&[
 /// Looks at everything, prints it, and says by the exit code whether any lesson can run.
 pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
     let facts = Facts::new().offline(args.offline);
+    facts.possible()?;
     let mut judged: Vec<_> = lesson::needs().iter().map(|lesson| judge(lesson, &facts)).collect();
     let lacks = number_fixes(&mut judged);
     let known = facts.all();

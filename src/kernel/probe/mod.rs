@@ -26,7 +26,7 @@ pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;
 
-use crate::error::Result;
+use crate::error::{Context, Exit, Result};
 use crate::kernel::host;
 use userns::{FileSystem, Where};
 
@@ -121,6 +121,19 @@ impl Facts {
     #[must_use]
     pub fn offline(self, offline: bool) -> Self {
         Self { offline, ..self }
+    }
+
+    /// Nothing can be known without /proc.
+    pub fn possible(&self) -> Result<()> {
+        let status = self.root.join("proc/self/status");
+        std::fs::metadata(&status).tried(|| format!("stat({status:?})")).map(drop).map_err(
+            |error| {
+                error.exit(Exit::CannotRun).hint(format!(
+                    "Is /proc mounted? `{}` mounts it.",
+                    identity::privileged("mount -t proc proc /proc")
+                ))
+            },
+        )
     }
 
     /// Kernel, distribution, and what "the host" is.
