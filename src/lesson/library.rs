@@ -37,7 +37,7 @@ pub fn find(wanted: &str, grammar: &dyn Grammar) -> Result<Lesson> {
     matching.retain(|lesson| lesson.is_called(wanted));
     match matching.len() {
         1 => Ok(matching.remove(0)),
-        0 => Err(Error::usage(format!("there is no lesson `{wanted}`"))
+        0 => Err(Error::new(format!("there is no lesson `{wanted}`"))
             .hint(format!("There are: {}. A lesson in a file is named by its path.", names(&embedded())))),
         _ => Err(Error::usage(format!("`{wanted}` is more than one lesson"))
             .hint(format!("Say which: {}.", names(&matching)))),

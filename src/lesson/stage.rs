@@ -94,7 +94,13 @@ impl Stage {
             return Ok(());
         }
         let identity = Identity::Process { pid: container.pid, start: container.start };
-        self.note(Effect::Process { what: format!("container {name} of {}", self.title) }, identity)?;
+        let what = format!("container {name} of {}", self.title);
+        if let Err(error) = self.note(Effect::Process { what }, identity) {
+            // What cannot be written down must not be left running.
+            let stop = ["stop", "--time", "0", &container.id].map(str::to_owned);
+            perform::own(&stop, &self.world, self.look.0, self.look.1)?;
+            return Err(error);
+        }
         self.world.containers.retain(|known| known.name != name);
         self.world.containers.push(container);
         self.tell_session()
@@ -223,9 +229,9 @@ impl std::fmt::Display for Left {
 
 /// A watcher, and the file that tells a second terminal the lesson's variables.
 fn opened(title: &str) -> Result<(Watch, PathBuf)> {
-    let directory = home::open(Place::Run, "lessons")?;
+    let directory = home::open(Place::Run, "")?;
     let mut watch = Watch::start(Place::Run, title)?;
-    let session = directory.join(format!("{}.json", watch.token()));
+    let session = directory.join(format!("lesson-{}.json", watch.token()));
     watch.intend(&Effect::File { path: session.clone() })?;
     Ok((watch, session))
 }
@@ -262,8 +268,9 @@ fn running(command: &str) -> Vec<(i32, u64)> {
 
 /// `lesson env`: what the lesson being played has bound, newest player first.
 pub fn session_variables() -> Result<Vec<(String, String)>> {
-    let directory = home::path(Place::Run)?.join("lessons");
+    let directory = home::path(Place::Run)?;
     let mut sessions: Vec<_> = fs::read_dir(&directory).into_iter().flatten().flatten().collect();
+    sessions.retain(|entry| entry.file_name().to_string_lossy().starts_with("lesson-"));
     sessions.sort_by_key(|entry| entry.metadata().and_then(|metadata| metadata.modified()).ok());
     let read = |entry: &fs::DirEntry| -> Option<Session> {
         let session: Session = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;

@@ -18,6 +18,7 @@ mod explain;
 mod input;
 mod interop;
 mod kill;
+mod lessons;
 mod readme;
 mod run;
 mod vm;

@@ -24,7 +24,8 @@ pub(super) fn play(lesson: &Lesson, args: &LessonArgs, global: &Global, screen: 
         None if someone => kept_place(lesson, screen),
         None => 0,
     };
-    let mut player = Player::shown(lesson, screen, someone, args.more)?;
+    // Without a reader every claim counts, so the further steps are played too.
+    let mut player = Player::shown(lesson, screen, someone, args.more || !someone)?;
     player.show_all_operations(global.explain);
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;

@@ -60,7 +60,10 @@ fn differences(there: &[String], here: &[String], what: Option<&str>) -> Vec<Str
                 let (there, here) = middle(line, other, key.map_or(0, |key| key.len() + 1));
                 differences.push(format!("{name} {there} there, {here} here"));
             }
-            None => differences.push(format!("{name} {line} there, nothing here")),
+            None => {
+                let value = line[key.map_or(0, |key| key.len() + 1)..].trim_matches('"');
+                differences.push(format!("{name} {value} there, none here"));
+            }
         }
     }
     if here.len() > there.len() && !there.iter().any(|line| key_of(line).is_some()) {

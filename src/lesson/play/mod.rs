@@ -107,7 +107,7 @@ impl<'a> Player<'a> {
             }
             self.heading(index, step)?;
             for block in &step.blocks {
-                if !self.block(block)? {
+                if !self.block(block)? || self.page.as_ref().is_some_and(Page::stopped) {
                     return Ok(End::Stopped(index));
                 }
             }

@@ -27,6 +27,11 @@ impl<'a> Page<'a> {
         Self { screen, keys, rows: 0, stopped: false, warned: false }
     }
 
+    /// Whether the reader has asked to stop.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Whether somebody answers.
     pub fn has_keys(&self) -> bool {
         self.keys

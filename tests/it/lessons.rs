@@ -1,0 +1,353 @@
+//! Lessons from outside: every lesson of the repository reads well, its checks
+//! are true with their effect and false without, it plays straight through and
+//! for a reader, and leaves nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use expectrl::session::OsSession;
+use expectrl::{Eof, Expect, Session};
+
+use crate::harness::{Uth, snapshot};
+use crate::machine::{Machine, base_and_progress};
+
+/// As root, or in a user namespace: whoever can start containers at all.
+macro_rules! need_containers {
+    () => {
+        if $crate::skip::root().is_err() {
+            need!(user_namespace);
+        }
+    };
+}
+
+fn lessons() -> Vec<PathBuf> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/lessons");
+    let mut lessons: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    lessons.sort();
+    lessons
+}
+
+#[test]
+fn every_lesson_of_the_repository_reads_well() {
+    let uth = Uth::new();
+    for lesson in lessons() {
+        uth.run(["lesson", "check", lesson.to_str().unwrap()]).ok();
+    }
+}
+
+#[test]
+fn every_check_is_true_with_its_effect_and_false_without() {
+    need_containers!();
+    let uth = Uth::new();
+    for lesson in lessons() {
+        let ran = uth.run(["lesson", "test", lesson.to_str().unwrap(), "--format", "json"]).ok();
+        let tried = ran.json();
+        let good = tried.as_array().unwrap().iter().filter(|row| row["check"] == "good").count();
+        assert!(good >= 3, "{}", ran.whole());
+    }
+}
+
+/// A check that is true whatever happens is found out.
+#[test]
+fn a_check_that_proves_nothing_is_not_good() {
+    let uth = Uth::new();
+    let path = uth.home().join("lesson.md");
+    let text = "+++\ntitle = \"T\"\nchapter = \"C\"\nminutes = 1\n+++\n\n## One {#one}\n\n\
+                > **Claim** {#always} It is so.\n>\n> check: sh: true\n>\n> opposite: nothing\n";
+    std::fs::write(&path, text).unwrap();
+    let ran = uth.run(["lesson", "test", path.to_str().unwrap(), "--trust"]).one_error(3);
+    assert!(ran.stdout.contains("bad"), "{}", ran.whole());
+}
+
+#[test]
+fn a_broken_lesson_is_told_every_mistake() {
+    let uth = Uth::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lessons/broken");
+    uth.run(["lesson", "check", path])
+        .one_error(1)
+        .snapshot_with("lesson-broken", &[(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]")]);
+}
+
+/// A lesson's output without what differs between machines and runs: what the
+/// commands printed, the evidence, numbers. The words and the verdicts stay.
+fn told(output: &str) -> String {
+    let block = |block: &str| -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for (index, line) in block.lines().enumerate() {
+            let command = block.starts_with("  $ ");
+            if command && index > 0 {
+                lines.push("  [OUTPUT]".to_owned());
+                break;
+            }
+            match ["✓ holds", "✗ does not hold", "– cannot be tested here"]
+                .iter()
+                .find(|mark| line.trim_start().starts_with(**mark))
+            {
+                Some(mark) => lines.push(format!("  {mark}: [EVIDENCE]")),
+                None if line.starts_with("    ") && !command => {}
+                None if line.starts_with('(') => lines.push("([EVIDENCE])".to_owned()),
+                None => lines.push(line.to_owned()),
+            }
+        }
+        lines.join("\n")
+    };
+    let text = output.split("\n\n").map(block).collect::<Vec<_>>().join("\n\n");
+    regex::Regex::new(r"(/proc/|--target |-p |--ns )\d+").unwrap().replace_all(&text, "$1[PID]").into_owned()
+}
+
+#[test]
+fn lesson_0_plays_straight_through() {
+    need_containers!();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "0", "--auto"]).ok();
+    assert!(ran.stdout.contains("3 of 3 claims hold"), "{}", ran.whole());
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+}
+
+#[test]
+fn lesson_1_plays_straight_through_and_leaves_nothing() {
+    need_containers!();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "1", "--auto"]).ok();
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+    if crate::skip::root().is_ok() {
+        snapshot("lesson-1-auto-root", told(&ran.stdout));
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+    let list = uth.run(["lesson"]).ok();
+    assert!(list.stdout.contains("finished, "), "{}", list.whole());
+}
+
+/// Without root: every claim that needs none holds, the others say what they need.
+#[test]
+fn lesson_1_plays_for_an_ordinary_user() {
+    need!(root);
+    need!(user_namespace);
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let before = Machine::look(&uth);
+    let mut command = uth.beside("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(Uth::program()).args(["lesson", "1", "--auto"]);
+    let ran = uth.wait(command).ok();
+    assert!(ran.stdout.contains("not-inits: – cannot be tested here"), "{}", ran.whole());
+    snapshot("lesson-1-auto-user", told(&ran.stdout));
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+}
+
+#[test]
+fn verify_gives_every_claim_its_verdict() {
+    need_containers!();
+    let uth = Uth::new();
+    let claims = uth.run(["verify", "processes", "--format", "json"]).ok().json();
+    let claims = claims["claims"].as_array().unwrap().clone();
+    assert!(claims.len() >= 10, "{claims:?}");
+    for claim in claims {
+        let untestable = claim["verdict"] == "untestable";
+        assert!(untestable || claim["verdict"] == "holds", "{claim}");
+        assert_eq!(claim["reason"].is_string(), untestable, "{claim}");
+        assert_eq!(claim["evidence"].is_string(), !untestable, "{claim}");
+        assert_eq!(claim["lesson"], "1", "{claim}");
+    }
+}
+
+/// A small lesson that needs nothing of the machine.
+const SMALL: &str = r#"+++
+title = "Small"
+chapter = "None"
+minutes = 1
++++
+
+What it is about.
+
+## First {#first}
+
+> **Predict** How much is two and two?
+>
+> - four = 4
+> - five = 5
+>
+> measure: sh: echo $((2 + 2))
+
+```sh shell
+echo looked
+```
+
+## Second {#second}
+
+> **Try** {#made} Make a file.
+>
+> check: sh: test -e MADE
+>
+> leaves: MADE
+>
+> hint: `touch` makes one.
+>
+> <details><summary>Solution</summary> `touch MADE` </details>
+
+## Third {#third}
+
+> **Claim** {#file} It is there.
+>
+> check: sh: test -e MADE
+"#;
+
+struct Small {
+    uth: Uth,
+    path: String,
+    made: PathBuf,
+}
+
+impl Small {
+    fn new() -> Self {
+        let uth = Uth::new();
+        let directory = uth.home().join("small");
+        std::fs::create_dir(&directory).unwrap();
+        let made = uth.home().join("made");
+        let text = SMALL.replace("MADE", made.to_str().unwrap());
+        std::fs::write(directory.join("lesson.md"), text).unwrap();
+        Self { path: directory.to_str().unwrap().to_owned(), made, uth }
+    }
+
+    fn session(&self, args: &[&str]) -> OsSession {
+        let mut command = self.uth.command(["lesson", &self.path]);
+        command.args(args).env("TERM", "dumb").env_remove("COLUMNS");
+        command.stdin(std::process::Stdio::inherit());
+        let mut session = Session::spawn(command).unwrap();
+        session.get_process_mut().set_window_size(80, 24).unwrap();
+        session.set_expect_timeout(Some(Duration::from_secs(20)));
+        session
+    }
+}
+
+#[test]
+fn a_lesson_from_elsewhere_shows_its_commands_and_asks() {
+    let small = Small::new();
+    let ran = small.uth.run(["lesson", &small.path]).one_error(2);
+    assert!(ran.stderr.contains("--trust"), "{}", ran.whole());
+    let plan = small.uth.run(["lesson", &small.path, "--dry-run"]).ok();
+    for line in ["echo looked", "touch ", "test -e ", "echo $((2 + 2))"] {
+        assert!(plan.stdout.contains(line), "{}", plan.whole());
+    }
+    let mut session = small.session(&[]);
+    session.expect("would perform these lines").unwrap();
+    session.expect("Perform them?").unwrap();
+    session.send("n").unwrap();
+    session.expect("was not played").unwrap();
+    session.expect(Eof).unwrap();
+    assert!(!small.made.exists());
+}
+
+#[test]
+fn without_a_terminal_the_solutions_are_played_and_undone() {
+    let small = Small::new();
+    let ran = small.uth.run(["lesson", &small.path, "--trust"]).ok();
+    assert!(ran.stdout.contains("Measured. 1. four"), "{}", ran.whole());
+    assert!(ran.stdout.contains("2 of 2 claims hold"), "{}", ran.whole());
+    assert!(!small.made.exists(), "what the solution made is still there");
+}
+
+#[test]
+fn a_reader_predicts_fails_is_helped_and_comes_back() {
+    let small = Small::new();
+    let mut session = small.session(&["--trust"]);
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
+    session.expect("What do you think?").unwrap();
+    session.send("2").unwrap();
+    session.expect("Not as you thought: 1. four").unwrap();
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
+    session.expect("Enter when it is done").unwrap();
+    session.send("\r").unwrap();
+    session.expect("does not hold").unwrap();
+    session.expect("touch makes one").unwrap();
+    session.send("q").unwrap();
+    session.expect("Stopped at step 2").unwrap();
+    session.expect(Eof).unwrap();
+
+    let mut session = small.session(&["--trust"]);
+    session.expect("Taken up again at step 2").unwrap();
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
+    session.expect("Enter when it is done").unwrap();
+    std::fs::write(&small.made, "").unwrap();
+    session.send("\r").unwrap();
+    session.expect("Remove it at the end").unwrap();
+    session.send("y").unwrap();
+    let end = session.expect(Eof).unwrap();
+    let told = String::from_utf8_lossy(end.as_bytes()).into_owned();
+    assert!(told.contains("2 of 2 claims hold"), "{told}");
+    assert!(!small.made.exists(), "it was to be removed");
+}
+
+#[test]
+fn from_replays_what_comes_before() {
+    let small = Small::new();
+    let ran = small.uth.run(["lesson", &small.path, "--trust", "--from", "third"]).ok();
+    assert!(ran.stdout.contains("1 of 1 claims hold"), "{}", ran.whole());
+    small.uth.run(["lesson", &small.path, "--trust", "--from", "9"]).one_error(2);
+}
+
+#[test]
+fn a_killed_player_leaves_nothing_but_the_place() {
+    need_containers!();
+    let uth = Uth::new();
+    uth.run(["image", "base"]).ok();
+    let before = Machine::look(&uth);
+    let mut command = uth.command(["lesson", "1", "--from", "numbers"]);
+    command.env("TERM", "dumb").stdin(std::process::Stdio::inherit());
+    let mut session = Session::spawn(command).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(30)));
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
+    session.expect("What do you think?").unwrap();
+    let env = uth.run(["lesson", "env"]).ok();
+    assert!(env.stdout.contains("export box_pid='"), "{}", env.whole());
+    let pid = session.get_process().pid();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.as_raw()), nix::sys::signal::SIGKILL)
+        .unwrap();
+    drop(session);
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+    let list = uth.run(["lesson"]).ok();
+    assert!(list.stdout.contains("at step 7"), "{}", list.whole());
+}
+
+#[test]
+fn a_broken_progress_file_is_kept_aside() {
+    let uth = Uth::new();
+    let state = uth.home().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("progress.json"), "{ this is not").unwrap();
+    uth.run(["lesson"]).ok();
+    let kept = std::fs::read_to_string(state.join("progress.json.broken-1")).unwrap();
+    assert_eq!(kept, "{ this is not");
+}
+
+/// Under sudo the progress is the invoking user's, and written as that user.
+#[test]
+fn under_sudo_progress_belongs_to_the_invoking_user() {
+    need!(root);
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let run = |home: &str| {
+        let mut command = uth.command(["lesson", "reset", "0"]);
+        command.env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("UTH_HOME", home);
+        uth.wait(command)
+    };
+    let ran = run(uth.home().to_str().unwrap());
+    ran.ok();
+    let state = std::fs::metadata(uth.home().join("state")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&state), nobody);
+    // A link that the user has planted leads the user's child astray, not root.
+    let target = tempfile::tempdir().unwrap();
+    std::fs::remove_dir_all(uth.home().join("state")).unwrap();
+    std::os::unix::fs::symlink(target.path(), uth.home().join("state")).unwrap();
+    run(uth.home().to_str().unwrap()).one_error(1);
+    assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0);
+}
