@@ -222,7 +222,7 @@ impl Switches {
     pub fn explain(&self, error: &Error, program: &Path, root: bool) -> Verdict {
         let answer = error.to_string();
         let one_time = |sysctl: &str| identity::privileged(&format!("sysctl -w {sysctl}"));
-        let (reason, fixes) = if self.max_user_namespaces == Some(0) {
+        let (reason, fixes) = if self.max_user_namespaces == Some(0) && error.is(Errno::ENOSPC) {
             let sysctl = "user.max_user_namespaces=15000";
             ("user.max_user_namespaces is 0".to_owned(), vec![one_time(sysctl)])
         } else if !root && self.unprivileged_userns_clone == Some(0) {
