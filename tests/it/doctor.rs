@@ -229,3 +229,20 @@ fn root_without_capabilities_is_not_called_ready() {
     assert_eq!(fact(&said, "You", "effective capabilities")["value"], serde_json::json!([]));
     assert_eq!(fact(&said, "You", "root")["ok"], false);
 }
+
+/// Looking changes nothing: `podman --version` alone would make directories.
+#[test]
+fn engines_are_found_without_running_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let (podman, ran) = (directory.path().join("podman"), directory.path().join("ran"));
+    std::fs::write(&podman, format!("#!/bin/sh\n: >{}\n", ran.display())).unwrap();
+    std::fs::set_permissions(&podman, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let uth = Uth::new();
+    let mut doctor = uth.command(["doctor", "--offline", "--format", "json"]);
+    doctor.env("PATH", directory.path());
+    let said = json(&uth.wait(doctor));
+    let found = fact(&said, "Engines", "podman");
+    assert!(found["value"].as_str().unwrap().ends_with(podman.to_str().unwrap()), "{found}");
+    assert!(!ran.exists(), "it was run");
+}
