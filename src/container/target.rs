@@ -74,7 +74,7 @@ pub fn container(
 /// Every container that shows itself, with the pid of its first process.
 pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32, Found)> {
     let mut all: Vec<(i32, Found)> =
-        detective.ours().iter().map(|container| (container.pid, of_ours(container))).collect();
+        detective.ours().map(|container| (container.pid, of_ours(container))).collect();
     // Those with a pid namespace of their own come first: a monitor can have a
     // mount namespace of its own too, and is not what is meant.
     let hosts = detective.host().ids.get(Kind::Pid);
