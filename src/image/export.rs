@@ -37,10 +37,9 @@ impl Export {
                 .hint("Its ending says how it is written: .tar, .tar.gz or .tgz."));
         }
         match file.symlink_metadata() {
-            Ok(there) if !there.is_file() => Err(Error::usage(format!(
-                "{} is there and is not a regular file",
-                file.display()
-            ))),
+            Ok(there) if !there.is_file() => {
+                Err(Error::usage(format!("{} is there and is not a regular file", file.display())))
+            }
             Ok(_) if !replace => Err(Error::new(format!("{} is there already", file.display()))
                 .hint("With --yes it is replaced.")),
             _ => {
@@ -117,8 +116,7 @@ impl Export {
     }
 
     fn fill(&self, root: &Path, file: File) -> Result<u64> {
-        let entries =
-            Tree::read(root).tried(|| format!("reading {}", root.display()))?.entries();
+        let entries = Tree::read(root).tried(|| format!("reading {}", root.display()))?.entries();
         let length = || format!("write({})", self.file.display());
         let copy = file.try_clone().tried(length)?;
         let out = BufWriter::with_capacity(1 << 16, file);

@@ -33,7 +33,12 @@ mod tests {
 
     #[test]
     fn base_is_reserved_under_all_its_names() {
-        for name in ["base", "base:latest", "localhost/under-the-hood/base", "localhost/under-the-hood/base:latest"] {
+        for name in [
+            "base",
+            "base:latest",
+            "localhost/under-the-hood/base",
+            "localhost/under-the-hood/base:latest",
+        ] {
             assert_eq!(resolve(name), Ok(Image::Base));
         }
         for name in ["", "base:1", "alpine", "docker.io/library/base"] {

@@ -37,8 +37,10 @@ pub fn find(wanted: &str, grammar: &dyn Grammar) -> Result<Lesson> {
     matching.retain(|lesson| lesson.is_called(wanted));
     match matching.len() {
         1 => Ok(matching.remove(0)),
-        0 => Err(Error::new(format!("there is no lesson `{wanted}`"))
-            .hint(format!("There are: {}. A lesson in a file is named by its path.", names(&embedded())))),
+        0 => Err(Error::new(format!("there is no lesson `{wanted}`")).hint(format!(
+            "There are: {}. A lesson in a file is named by its path.",
+            names(&embedded())
+        ))),
         _ => Err(Error::usage(format!("`{wanted}` is more than one lesson"))
             .hint(format!("Say which: {}.", names(&matching)))),
     }
@@ -70,7 +72,8 @@ pub fn examine(path: &Path, grammar: &dyn Grammar) -> Result<(Lesson, Vec<Fault>
     let file = if path.is_dir() { path.join("lesson.md") } else { path.to_owned() };
     let text = fs::read(&file).tried(|| format!("open({file:?})"))?;
     let Ok(text) = String::from_utf8(text) else {
-        return Err(Error::new(format!("reading the lesson {}", file.display())).said("it is not UTF-8 text"));
+        return Err(Error::new(format!("reading the lesson {}", file.display()))
+            .said("it is not UTF-8 text"));
     };
     let (lesson, mut faults) = read(&file.to_string_lossy(), &text);
     faults.extend(review::review(&lesson, grammar));
@@ -87,7 +90,8 @@ pub fn is_embedded(path: &Path) -> bool {
 fn read(path: &str, text: &str) -> (Lesson, Vec<Fault>) {
     let parsed = parse::parse(text);
     let absolute = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-    let directory = absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let directory =
+        absolute.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let (number, name) = match directory.split_once('-') {
         Some((digits, name)) if digits.parse::<u32>().is_ok() => (digits.parse().ok(), name),
         _ => (None, &*directory),

@@ -89,7 +89,9 @@ pub fn search_path(program: &Path) -> OsString {
 /// A file in memory: unlike a pipe it can be read when all is over, however
 /// long a process that was left running keeps it open.
 fn memory(name: &str) -> Result<File> {
-    memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).tried(|| format!("memfd_create({name:?})"))
+    memfd_create(name, MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .tried(|| format!("memfd_create({name:?})"))
 }
 
 fn text(mut file: File) -> Result<String> {

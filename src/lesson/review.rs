@@ -93,7 +93,11 @@ impl Review<'_> {
     fn fits(&mut self, line: usize, text: &str) {
         let rows = markdown::render(text, COLUMNS, false).lines().count();
         if rows > ROWS {
-            self.fault(line, format!("{rows} lines at one go"), &format!("{ROWS}, so that it fits 80x24"));
+            self.fault(
+                line,
+                format!("{rows} lines at one go"),
+                &format!("{ROWS}, so that it fits 80x24"),
+            );
         }
     }
 

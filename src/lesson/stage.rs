@@ -63,7 +63,8 @@ impl Stage {
     pub fn own(&mut self, line: &str) -> Result<Done> {
         let parsed = Line::parse(line).map_err(Error::new)?;
         let variables = self.world.variables();
-        let value = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
         let words = parsed.words(value);
         let words = words.get(1..).unwrap_or_default();
         let done = perform::own(words, &self.world, self.look.0, self.look.1)?;
@@ -94,7 +95,10 @@ impl Stage {
             return Ok(());
         }
         let identity = Identity::Process { pid: container.pid, start: container.start };
-        self.note(Effect::Process { what: format!("container {name} of {}", self.title) }, identity)?;
+        self.note(
+            Effect::Process { what: format!("container {name} of {}", self.title) },
+            identity,
+        )?;
         self.world.containers.retain(|known| known.name != name);
         self.world.containers.push(container);
         self.tell_session()
@@ -215,7 +219,9 @@ impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.effect, &self.identity) {
             (Effect::File { path } | Effect::Tree { path }, _) => write!(f, "{}", path.display()),
-            (Effect::Process { what }, Identity::Process { pid, .. }) => write!(f, "process {pid} ({what})"),
+            (Effect::Process { what }, Identity::Process { pid, .. }) => {
+                write!(f, "process {pid} ({what})")
+            }
             (Effect::Process { what }, _) => f.write_str(what),
         }
     }
@@ -249,7 +255,10 @@ fn undone(watch: Watch, containers: &[Container]) -> Result<()> {
 }
 
 fn start_of(pid: i32) -> Option<u64> {
-    procfs::process::Process::new(pid).and_then(|process| process.stat()).ok().map(|stat| stat.starttime)
+    procfs::process::Process::new(pid)
+        .and_then(|process| process.stat())
+        .ok()
+        .map(|stat| stat.starttime)
 }
 
 /// Processes with exactly this command line, and when they started.

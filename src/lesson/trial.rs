@@ -24,7 +24,10 @@ impl Tried {
     /// Whether the check is one: true with its effect, false without.
     pub fn good(&self) -> bool {
         self.with.verdict == Verdict::Holds
-            && self.without.as_ref().is_some_and(|judgement| judgement.verdict == Verdict::DoesNotHold)
+            && self
+                .without
+                .as_ref()
+                .is_some_and(|judgement| judgement.verdict == Verdict::DoesNotHold)
     }
 
     /// Whether this machine could tell at all.
@@ -40,7 +43,9 @@ pub fn trial(lesson: &Lesson) -> Result<Vec<Tried>> {
     if let Some((reason, _)) = player.lacks() {
         let with = || Judgement { verdict: Verdict::Untestable, evidence: reason.clone() };
         let all = lesson.claims();
-        return Ok(all.map(|(_, claim)| Tried { id: claim.id.clone(), with: with(), without: None }).collect());
+        return Ok(all
+            .map(|(_, claim)| Tried { id: claim.id.clone(), with: with(), without: None })
+            .collect());
     }
     for (index, step) in lesson.steps.iter().enumerate() {
         for (place, block) in step.blocks.iter().enumerate() {

@@ -8,7 +8,14 @@ use super::wrap::wrap;
 
 /// The text as a terminal of this width shows it, without a line break at its end.
 pub fn render(markdown: &str, width: usize, color: bool) -> String {
-    let mut page = Page { width, color, blocks: Vec::new(), line: String::new(), styles: Vec::new(), lists: Vec::new() };
+    let mut page = Page {
+        width,
+        color,
+        blocks: Vec::new(),
+        line: String::new(),
+        styles: Vec::new(),
+        lists: Vec::new(),
+    };
     for event in Parser::new_ext(markdown, Options::empty()) {
         page.event(event);
     }
@@ -65,7 +72,9 @@ impl Page {
         for piece in text.split_inclusive(' ') {
             let word = piece.trim_end_matches(' ');
             match style {
-                Some(style) if !word.is_empty() => self.line.push_str(&paint(word, style, self.color)),
+                Some(style) if !word.is_empty() => {
+                    self.line.push_str(&paint(word, style, self.color))
+                }
                 _ => self.line.push_str(word),
             }
             self.line.push_str(&piece[word.len()..]);
@@ -88,7 +97,11 @@ impl Page {
                     _ => "- ".to_owned(),
                 };
                 let indent = "  ".repeat(depth - 1);
-                wrap(&format!("{indent}{bullet}{}", line.trim()), self.width, &" ".repeat(bullet.len()))
+                wrap(
+                    &format!("{indent}{bullet}{}", line.trim()),
+                    self.width,
+                    &" ".repeat(bullet.len()),
+                )
             }
         };
         self.blocks.push(wrapped);

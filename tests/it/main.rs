@@ -15,6 +15,7 @@ mod tracer;
 mod commands;
 mod explain;
 mod input;
+mod inspect;
 mod interop;
 mod kill;
 mod readme;

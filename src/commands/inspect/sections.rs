@@ -171,7 +171,7 @@ const CGROUPS: Table<Controller> = Table(&[
             values => Value::Text(
                 values
                     .iter()
-                    .map(|(name, value)| format!("{name}={value}"))
+                    .map(|(name, value)| format!("{name}={}", limit(value)))
                     .collect::<Vec<_>>()
                     .join(" "),
             ),
@@ -206,9 +206,16 @@ const MOUNTS: Table<Mount> = Table(&[
     },
 ]);
 
+/// Version 1 has no word for "no limit": it is the largest multiple of a page.
+fn limit(value: &str) -> &str {
+    const NONE: u64 = i64::MAX as u64 / 65_536 * 65_536;
+    if value.parse().is_ok_and(|bytes: u64| bytes >= NONE) { "unlimited" } else { value }
+}
+
 /// Prints all sections.
 pub(super) fn print(view: &View, screen: &mut Screen) -> Result<()> {
-    heading(screen, &format!("Process {} and its ancestors", view.pid))?;
+    let title = format!("Process {} and its ancestors", view.pid);
+    screen.out(&screen.paint(&title, Style::Heading))?;
     screen.table(&PS, &chain(view))?;
     line(
         screen,

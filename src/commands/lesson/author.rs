@@ -40,7 +40,18 @@ const TRIED: Table<Tried> = Table(&[
         name: "CHECK",
         align: Align::Left,
         help: "good: true with its effect and false without; untested: not on this machine",
-        value: |row| Value::Text(if !row.tested() { "untested" } else if row.good() { "good" } else { "bad" }.to_owned()),
+        value: |row| {
+            Value::Text(
+                if !row.tested() {
+                    "untested"
+                } else if row.good() {
+                    "good"
+                } else {
+                    "bad"
+                }
+                .to_owned(),
+            )
+        },
     },
     Column {
         name: "WITH",

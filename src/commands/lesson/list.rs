@@ -1,9 +1,9 @@
 //! `lesson` without a name: the list, with how far the reader has come.
 
 use crate::error::Result;
+use crate::lesson::library;
 use crate::lesson::model::Lesson;
 use crate::lesson::progress::{self, Book};
-use crate::lesson::library;
 use crate::ui::{Align, Column, Screen, Table, Value};
 
 struct Row {
@@ -16,7 +16,9 @@ const LIST: Table<Row> = Table(&[
         name: "LESSON",
         align: Align::Right,
         help: "what to type: under-the-hood lesson 1",
-        value: |row| row.lesson.number.map_or(Value::None, |number| Value::Number(u64::from(number))),
+        value: |row| {
+            row.lesson.number.map_or(Value::None, |number| Value::Number(u64::from(number)))
+        },
     },
     Column {
         name: "NAME",

@@ -38,7 +38,9 @@ impl Grammar for Clap {
 pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8> {
     match (&args.command, &args.lesson) {
         (Some(LessonCommand::Check { path }), _) => author::check(path, screen),
-        (Some(LessonCommand::Test { path, trust }), _) => author::test(path, *trust, global, screen),
+        (Some(LessonCommand::Test { path, trust }), _) => {
+            author::test(path, *trust, global, screen)
+        }
         (Some(LessonCommand::New { dir }), _) => author::new(dir, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
         (Some(LessonCommand::Env), _) => env(screen),
@@ -54,7 +56,8 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
 fn reset(wanted: &str, global: &Global, screen: &mut Screen) -> Result<u8> {
     let key = library::find(wanted, &Clap)?.key();
     if global.dry_run {
-        let step = Step::new(format!("write(progress.json without lesson {key})"), "to begin it anew");
+        let step =
+            Step::new(format!("write(progress.json without lesson {key})"), "to begin it anew");
         screen.plan(&[step])?;
         return Ok(0);
     }

@@ -10,7 +10,12 @@ use crate::ui::{Screen, Style, keys};
 
 use super::verify;
 
-pub(super) fn play(lesson: &Lesson, args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8> {
+pub(super) fn play(
+    lesson: &Lesson,
+    args: &LessonArgs,
+    global: &Global,
+    screen: &mut Screen,
+) -> Result<u8> {
     if global.dry_run {
         return plan(lesson, screen);
     }
@@ -29,7 +34,8 @@ pub(super) fn play(lesson: &Lesson, args: &LessonArgs, global: &Global, screen: 
     player.show_all_operations(global.explain);
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;
-        let error = Error::cannot(format!("lesson {} cannot be played here", lesson.key())).said(reason);
+        let error =
+            Error::cannot(format!("lesson {} cannot be played here", lesson.key())).said(reason);
         return Err(Error { hint: fix, ..error });
     }
     // Whatever goes wrong on the way, the stage is emptied first.
@@ -74,7 +80,9 @@ fn kept_place(lesson: &Lesson, screen: &Screen) -> usize {
 fn plan(lesson: &Lesson, screen: &mut Screen) -> Result<u8> {
     if screen.json_wanted() {
         let lines = lesson.lines();
-        screen.json(&serde_json::json!({ "lines": lines.iter().map(|(_, line)| line).collect::<Vec<_>>() }))?;
+        screen.json(
+            &serde_json::json!({ "lines": lines.iter().map(|(_, line)| line).collect::<Vec<_>>() }),
+        )?;
     } else {
         screen.out(&numbered(lesson))?;
     }

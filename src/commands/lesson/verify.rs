@@ -119,9 +119,13 @@ pub(super) fn summary(judged: &[Judged], screen: &mut Screen) -> Result<()> {
 
 fn count(judged: &[Judged]) -> String {
     let of = |verdict| judged.iter().filter(|claim| claim.verdict == verdict).count();
-    let mut text = format!("{} of {} claims hold on this machine", of(Verdict::Holds), judged.len());
+    let mut text =
+        format!("{} of {} claims hold on this machine", of(Verdict::Holds), judged.len());
     for (number, what) in [
-        (of(Verdict::DoesNotHold), if of(Verdict::DoesNotHold) == 1 { "does not" } else { "do not" }),
+        (
+            of(Verdict::DoesNotHold),
+            if of(Verdict::DoesNotHold) == 1 { "does not" } else { "do not" },
+        ),
         (of(Verdict::Untestable), "cannot be tested here"),
     ] {
         if number > 0 {

@@ -49,7 +49,7 @@ pub(super) fn engine(comm: &str, arguments: &[String]) -> Option<Found> {
             id: None,
             name: after("-n").or_else(|| after("--name")),
         }),
-        "under-the-hood" => ours(arguments),
+        _ if program.starts_with("under-the-hood") => ours(arguments),
         _ => lxc_monitor(arguments),
     }
 }
@@ -82,8 +82,13 @@ fn machine(arguments: &[String]) -> Option<String> {
     value("-M", "--machine").or_else(directory)
 }
 
-/// A container of ours that is not in our registry: another user's, or another UTH_HOME's.
+/// A container of ours that is not in our registry: another user's, or another
+/// UTH_HOME's. Its shim has the title `under-the-hood: shim of ID`.
 fn ours(arguments: &[String]) -> Option<Found> {
+    if let Some(id) = arguments.first().and_then(|title| title.rsplit_once(": shim of ")) {
+        let id = Some(id.1.to_owned());
+        return Some(Found { engine: Engine::UnderTheHood, id, name: None });
+    }
     arguments.iter().any(|argument| argument == "run").then(|| {
         let name =
             arguments.iter().enumerate().find_map(|(at, argument)| match argument.as_str() {
@@ -121,6 +126,7 @@ mod tests {
             ("/usr/bin/systemd-nspawn|-D|/srv/tree/", "nspawn:tree"),
             ("bwrap|--ro-bind|/|/", "bwrap"),
             ("[lxc monitor] /var/lib/lxc web", "lxc:web"),
+            ("under-the-hood: shim of b4da30d40cb0", "under-the-hood:b4da30d40cb0"),
             ("/root/.cargo/bin/under-the-hood|run|-d|--name|box|base", "under-the-hood:box"),
         ] {
             assert_eq!(label(line).as_deref(), Some(expected), "{line}");

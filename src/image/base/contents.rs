@@ -29,7 +29,14 @@ const BUSYBOXES: [&str; 4] =
 
 /// The entries of terminfo(5) that a container's terminal may need.
 const TERMINALS: [&str; 9] = [
-    "dumb", "linux", "screen", "screen-256color", "tmux", "tmux-256color", "vt100", "xterm",
+    "dumb",
+    "linux",
+    "screen",
+    "screen-256color",
+    "tmux",
+    "tmux-256color",
+    "vt100",
+    "xterm",
     "xterm-256color",
 ];
 
@@ -108,10 +115,10 @@ pub fn of(host: &Host, source: Option<Source>) -> Result<Contents> {
     let busybox = if source == Some(Source::Programs) { None } else { busybox(host) };
     match busybox {
         Some((path, applets)) => Ok(from_busybox(host, &path, applets)),
-        None if source == Some(Source::Busybox) => {
-            Err(Error::cannot("this machine has no static busybox that can be started")
-                .hint(format!("{GET_BUSYBOX} Or leave --from away: then its own programs are copied.")))
-        }
+        None if source == Some(Source::Busybox) => Err(Error::cannot(
+            "this machine has no static busybox that can be started",
+        )
+        .hint(format!("{GET_BUSYBOX} Or leave --from away: then its own programs are copied."))),
         None => from_programs(host),
     }
 }

@@ -55,8 +55,7 @@ fn parse(bytes: &[u8]) -> Option<Elf> {
     };
     let context = Ctx::new(container, head.endianness().ok()?);
     let start = usize::try_from(head.e_phoff).ok()?;
-    let segments =
-        ProgramHeader::parse(bytes, start, usize::from(head.e_phnum), context).ok()?;
+    let segments = ProgramHeader::parse(bytes, start, usize::from(head.e_phnum), context).ok()?;
     let interpreter = segments.iter().find(|segment| segment.p_type == PT_INTERP);
     let mut elf = Elf {
         abi: (head.e_ident[header::EI_CLASS], head.e_ident[header::EI_DATA], head.e_machine),
@@ -66,8 +65,7 @@ fn parse(bytes: &[u8]) -> Option<Elf> {
         runpath: Vec::new(),
     };
     if let Some(dynamic) = Dynamic::parse(bytes, &segments, context).ok()? {
-        let names =
-            Strtab::parse(bytes, dynamic.info.strtab, dynamic.info.strsz, 0).ok()?;
+        let names = Strtab::parse(bytes, dynamic.info.strtab, dynamic.info.strsz, 0).ok()?;
         elf.needed = dynamic.get_libraries(&names).into_iter().map(str::to_owned).collect();
         let paths = |tag| -> Vec<String> {
             let entries = dynamic.dyns.iter().filter(|entry| entry.d_tag == tag);

@@ -126,7 +126,10 @@ impl Tree {
                 } else if metadata.is_file() {
                     Node::Copy { from: entry.path(), mode }
                 } else {
-                    return Err(io::Error::other(format!("{} is a device, pipe or socket", path.display())));
+                    return Err(io::Error::other(format!(
+                        "{} is a device, pipe or socket",
+                        path.display()
+                    )));
                 };
                 tree.0.insert(path, node);
             }
@@ -136,7 +139,8 @@ impl Tree {
 
     /// The files, parents before what is in them.
     pub fn entries(&self) -> Vec<Entry> {
-        let entry = |(path, node): (&PathBuf, &Node)| Entry { path: path.clone(), node: node.clone() };
+        let entry =
+            |(path, node): (&PathBuf, &Node)| Entry { path: path.clone(), node: node.clone() };
         self.0.iter().map(entry).collect()
     }
 }

@@ -60,7 +60,8 @@ pub fn own(world: &World, who: &str) -> Answer {
             _ => {}
         }
     }
-    let evidence = format!("own: {}; shared with this machine: {}", own.join(" "), shared.join(" "));
+    let evidence =
+        format!("own: {}; shared with this machine: {}", own.join(" "), shared.join(" "));
     Ok(Finding::new(own.len().to_string(), evidence))
 }
 
@@ -86,6 +87,8 @@ pub fn hostname(world: &World, who: &str) -> Answer {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             Err(Unknown::Untestable(format!("nsenter could not enter: {said}")))
         }
-        Err(_) => Err(Unknown::Untestable("nsenter is not installed (package util-linux)".to_owned())),
+        Err(_) => {
+            Err(Unknown::Untestable("nsenter is not installed (package util-linux)".to_owned()))
+        }
     }
 }

@@ -11,7 +11,8 @@ use super::{Answer, Finding, Unknown, World, namespaces};
 /// A field of /proc/PID/status, without its name.
 pub fn status(pid: i32, field: &str) -> Result<String, Unknown> {
     let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).map_err(|_| Unknown::Absent(format!("there is no {path}")))?;
+    let text =
+        fs::read_to_string(&path).map_err(|_| Unknown::Absent(format!("there is no {path}")))?;
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.map(|value| value.trim().to_owned())
         .ok_or_else(|| Unknown::Untestable(format!("{path} has no line {field} on this kernel")))
@@ -115,7 +116,10 @@ pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     for pid in all().into_iter().filter(|pid| command(*pid) == wanted) {
         let link = namespaces::link(pid, kind)?;
         if link != ours && !of_containers.contains(&link) {
-            return Ok(Finding::yes(true, format!("{pid} {wanted} is in {link}, this program in {ours}")));
+            return Ok(Finding::yes(
+                true,
+                format!("{pid} {wanted} is in {link}, this program in {ours}"),
+            ));
         }
         beside_us = Some((pid, link));
     }

@@ -26,7 +26,8 @@ pub fn judge(line: &str, world: &World) -> Judgement {
 
 /// Standard output is the value.
 pub fn measure(line: &str, world: &World) -> Answer {
-    let done = perform::shell(line, world).map_err(|error| Unknown::Untestable(error.to_string()))?;
+    let done =
+        perform::shell(line, world).map_err(|error| Unknown::Untestable(error.to_string()))?;
     let value = done.output.trim().to_owned();
     match done.exit {
         0 => Ok(Finding::new(value.clone(), format!("it printed {value}"))),

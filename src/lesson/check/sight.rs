@@ -53,15 +53,19 @@ pub fn modules_same(world: &World, who: &str) -> Answer {
     let outside = names(fs::read_to_string("/proc/modules").ok());
     let evidence = match (&inside, &outside) {
         (None, None) => {
-            "no /proc/modules inside or outside: this kernel was built without loadable modules".to_owned()
+            "no /proc/modules inside or outside: this kernel was built without loadable modules"
+                .to_owned()
         }
         (Some(inside), Some(outside)) => {
-            format!("/proc/modules names {} modules inside, {} outside", inside.len(), outside.len())
+            format!(
+                "/proc/modules names {} modules inside, {} outside",
+                inside.len(),
+                outside.len()
+            )
         }
-        (inside, _) => format!(
-            "/proc/modules is only {}",
-            if inside.is_some() { "inside" } else { "outside" }
-        ),
+        (inside, _) => {
+            format!("/proc/modules is only {}", if inside.is_some() { "inside" } else { "outside" })
+        }
     };
     Ok(Finding::yes(inside == outside, evidence))
 }
@@ -102,15 +106,17 @@ fn look(world: &World, who: &str, whom: &str) -> Result<(bool, String), Unknown>
         }
         _ => Unknown::Untestable(format!("{directory}: {error}")),
     })?;
-    let pids: Vec<i32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    let found = pids.iter().find(|pid| wanted.is_some() && birth(&format!("{directory}/{pid}")) == wanted);
+    let pids: Vec<i32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let found =
+        pids.iter().find(|pid| wanted.is_some() && birth(&format!("{directory}/{pid}")) == wanted);
     let ours = processes::all().len();
     let evidence = match found {
         Some(number) => format!("{other} of this machine is {number} in the /proc of {who}"),
-        None => format!("the /proc of {who} lists {} processes, this machine's {ours}; {other} is not among them", pids.len()),
+        None => format!(
+            "the /proc of {who} lists {} processes, this machine's {ours}; {other} is not among them",
+            pids.len()
+        ),
     };
     Ok((found.is_some(), evidence))
 }

@@ -89,7 +89,9 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
     let lines = numbered.filter(|(_, text)| !text.is_empty()).map(|(n, text)| (n, text.to_owned()));
     let exit = given.take("exit").map_or(0, |exit| {
         exit.parse().unwrap_or_else(|_| {
-            faults.push(Fault::new(line, format!("`exit={exit}` is not an exit code")).allowed("0 to 255"));
+            faults.push(
+                Fault::new(line, format!("`exit={exit}` is not an exit code")).allowed("0 to 255"),
+            );
             0
         })
     });
@@ -105,8 +107,11 @@ fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fau
             (Some(command), _) => parts.push((command.to_owned(), Vec::new())),
             (None, Some((_, output))) => output.push(text.to_owned()),
             (None, None) => faults.push(
-                Fault::new(line + 1 + index, "output of the article without the command that gives it")
-                    .allowed("start with a line `$ COMMAND`; it is performed to compare"),
+                Fault::new(
+                    line + 1 + index,
+                    "output of the article without the command that gives it",
+                )
+                .allowed("start with a line `$ COMMAND`; it is performed to compare"),
             ),
         }
     }

@@ -39,7 +39,8 @@ pub fn parse(text: &str, faults: &mut Vec<Fault>) -> (Front, usize) {
             return (Front::default(), body_at);
         }
     };
-    let line_of = |key: &str| toml.lines().position(|line| line.starts_with(key)).map_or(1, |at| at + 2);
+    let line_of =
+        |key: &str| toml.lines().position(|line| line.starts_with(key)).map_or(1, |at| at + 2);
     if !(1..=LONGEST).contains(&raw.minutes) {
         let what = format!("a lesson of {} minutes", raw.minutes);
         faults.push(Fault::new(line_of("minutes"), what).allowed(format!("1 to {LONGEST}")));
@@ -60,7 +61,8 @@ pub fn needs<'a>(
             Ok(need) => needs.push(need),
             Err(error) => {
                 let mut fault = Fault::new(line, format!("unknown need `{name}`"));
-                fault.allowed = error.hint.map(|hint| hint.replace("Allowed", "allowed").replace('.', ""));
+                fault.allowed =
+                    error.hint.map(|hint| hint.replace("Allowed", "allowed").replace('.', ""));
                 faults.push(fault);
             }
         }

@@ -82,9 +82,9 @@ fn items(line: usize, first: &str, rest: &[&str]) -> (String, Vec<Item>) {
             }
             None => append(&mut items, source),
         }
-        in_details = items.last().is_some_and(|item| {
-            item.key == "solution" && !item.text.contains("</details>")
-        });
+        in_details = items
+            .last()
+            .is_some_and(|item| item.key == "solution" && !item.text.contains("</details>"));
         after_blank = false;
     }
     (text.trim().to_owned(), items.into_iter().flat_map(divided).collect())
@@ -178,7 +178,10 @@ impl Quote<'_> {
             }
         }
         if choices.len() < 2 && self.faults.len() == faults_before {
-            self.fault("has fewer than two choices", "- what the reader reads = the measured value");
+            self.fault(
+                "has fewer than two choices",
+                "- what the reader reads = the measured value",
+            );
         }
         if measure.is_none() && self.faults.len() == faults_before {
             self.fault("is not measured", "measure: NAME ARGUMENTS, or measure: sh: LINE");
@@ -211,7 +214,9 @@ impl Quote<'_> {
                 "opposite" => {
                     claim.opposite = match item.text.as_str() {
                         "nothing" => Opposite::Nothing,
-                        line => Opposite::Command(code_spans(line).into_iter().next().unwrap_or_else(|| line.to_owned())),
+                        line => Opposite::Command(
+                            code_spans(line).into_iter().next().unwrap_or_else(|| line.to_owned()),
+                        ),
                     }
                 }
                 _ => {}

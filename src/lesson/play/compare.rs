@@ -18,12 +18,18 @@ impl Player<'_> {
             let missing = fences::missing_program(command, &done);
             let Some(page) = &mut self.page else { continue };
             let here: Vec<_> = done.output.trim_end().lines().map(str::to_owned).collect();
-            let mut text = format!("  {} {}", page.paint("$", Style::Dim), page.paint(command, Style::Command));
+            let mut text = format!(
+                "  {} {}",
+                page.paint("$", Style::Dim),
+                page.paint(command, Style::Command)
+            );
             for line in there {
                 text.push_str(&format!("\n  {} {line}", page.paint("article", Style::Dim)));
             }
             match missing {
-                Some(missing) => text.push_str(&format!("\n  {}", page.paint(&missing, Style::Warning))),
+                Some(missing) => {
+                    text.push_str(&format!("\n  {}", page.paint(&missing, Style::Warning)))
+                }
                 None => {
                     for line in &here {
                         text.push_str(&format!("\n  {} {line}", page.paint("   here", Style::Dim)));
@@ -116,7 +122,10 @@ mod tests {
         );
         let there = lines("NAME=\"Rocky Linux\"\nVERSION=\"8.6 (Green Obsidian)\"");
         let here = lines("ID=x\nNAME=\"Rocky Linux\"\nVERSION=\"9\"");
-        assert_eq!(differences(&there, &here, None), ["VERSION 8.6 (Green Obsidian) there, 9 here"]);
+        assert_eq!(
+            differences(&there, &here, None),
+            ["VERSION 8.6 (Green Obsidian) there, 9 here"]
+        );
         assert!(differences(&here, &here, None).is_empty());
     }
 }

@@ -124,7 +124,8 @@ impl Player<'_> {
             return Ok(());
         }
         let names: Vec<_> = appeared.iter().map(ToString::to_string).collect();
-        let question = format!("You made: {}. Remove it at the end of the lesson? y or n", names.join(", "));
+        let question =
+            format!("You made: {}. Remove it at the end of the lesson? y or n", names.join(", "));
         let wanted = match &mut self.page {
             Some(page) if ask => loop {
                 match page.key(&question)? {

@@ -26,7 +26,8 @@ impl Player<'_> {
         for (_, line) in &fence.lines {
             let done = self.stage.own(line)?;
             let Some(page) = &mut self.page else { continue };
-            let named = |step: &&Step| self.all_operations || fence.ops.iter().any(|op| op == step.name());
+            let named =
+                |step: &&Step| self.all_operations || fence.ops.iter().any(|op| op == step.name());
             let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
             page.performed(line, &steps, hidden, &done.output)?;
@@ -56,7 +57,8 @@ pub(super) fn missing_program(line: &str, done: &Done) -> Option<String> {
     if done.exit != 127 {
         return None;
     }
-    let told = |(program, _): &&(&str, &str)| done.output.contains(&format!("{program}: not found"));
+    let told =
+        |(program, _): &&(&str, &str)| done.output.contains(&format!("{program}: not found"));
     let known = PACKAGES.iter().find(told);
     Some(match known {
         Some((program, package)) => {

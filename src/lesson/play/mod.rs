@@ -59,7 +59,12 @@ pub struct Player<'a> {
 
 impl<'a> Player<'a> {
     /// A player that shows the lesson on the screen; with keys, if somebody is there.
-    pub fn shown(lesson: &'a Lesson, screen: &'a mut Screen, keys: bool, more: bool) -> Result<Self> {
+    pub fn shown(
+        lesson: &'a Lesson,
+        screen: &'a mut Screen,
+        keys: bool,
+        more: bool,
+    ) -> Result<Self> {
         let look = (screen.settings().color_out, screen.width().min(100));
         Self::new(lesson, Some(Page::new(screen, keys)), look, more)
     }
@@ -69,12 +74,26 @@ impl<'a> Player<'a> {
         Self::new(lesson, None, (false, 80), true)
     }
 
-    fn new(lesson: &'a Lesson, page: Option<Page<'a>>, look: (bool, usize), more: bool) -> Result<Self> {
+    fn new(
+        lesson: &'a Lesson,
+        page: Option<Page<'a>>,
+        look: (bool, usize),
+        more: bool,
+    ) -> Result<Self> {
         let title = format!("lesson {}", lesson.key());
         let stage = Stage::new(&title, look)?;
         let facts = Facts::new();
         let all_operations = false;
-        Ok(Self { lesson, page, stage, facts, more, all_operations, judged: Vec::new(), asked: None })
+        Ok(Self {
+            lesson,
+            page,
+            stage,
+            facts,
+            more,
+            all_operations,
+            judged: Vec::new(),
+            asked: None,
+        })
     }
 
     /// Shows every kernel operation of a command, not only those that a step is about.
@@ -247,13 +266,15 @@ impl<'a> Player<'a> {
 
     fn title(&mut self, from: usize) -> Result<()> {
         let front = &self.lesson.front;
-        let number = self.lesson.number.map_or("Lesson".to_owned(), |number| format!("Lesson {number}"));
+        let number =
+            self.lesson.number.map_or("Lesson".to_owned(), |number| format!("Lesson {number}"));
         let Some(page) = &mut self.page else { return Ok(()) };
         let title = page.paint(&format!("{number}: {}", front.title), Style::Heading);
         let rest = format!("the article's \"{}\" · {} minutes", front.chapter, front.minutes);
         page.put(&format!("{title} · {}", page.paint(&rest, Style::Dim)))?;
         if from > 0 {
-            let again = format!("Taken up again at step {}; what came before has been replayed.", from + 1);
+            let again =
+                format!("Taken up again at step {}; what came before has been replayed.", from + 1);
             page.put(&page.paint(&again, Style::Dim))?;
         }
         Ok(())
@@ -263,12 +284,15 @@ impl<'a> Player<'a> {
         let Some(page) = &mut self.page else { return Ok(()) };
         if page.has_keys() {
             // At every step, so that the place is kept even when the player is killed.
-            let kept = progress::update(&self.lesson.key(), |progress| progress.at = Some(step.id.clone()));
+            let kept = progress::update(&self.lesson.key(), |progress| {
+                progress.at = Some(step.id.clone())
+            });
             page.warn_once(kept.err())?;
         }
         let of = self.lesson.steps.len();
         let more = if step.more { "(more) " } else { "" };
-        let heading = page.paint(&format!("{}/{of}  {more}{}", index + 1, step.title), Style::Heading);
+        let heading =
+            page.paint(&format!("{}/{of}  {more}{}", index + 1, step.title), Style::Heading);
         page.put(&heading)
     }
 
@@ -303,7 +327,10 @@ pub fn step_named(lesson: &Lesson, wanted: &str) -> Result<usize> {
     let by_id = || lesson.steps.iter().position(|step| step.id == wanted);
     by_number.map(|number| number - 1).or_else(by_id).ok_or_else(|| {
         let ids: Vec<_> = lesson.steps.iter().map(|step| step.id.as_str()).collect();
-        Error::usage(format!("this lesson has no step `{wanted}`"))
-            .hint(format!("1 to {}, or one of: {}.", ids.len(), ids.join(", ")))
+        Error::usage(format!("this lesson has no step `{wanted}`")).hint(format!(
+            "1 to {}, or one of: {}.",
+            ids.len(),
+            ids.join(", ")
+        ))
     })
 }

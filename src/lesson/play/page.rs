@@ -47,7 +47,9 @@ impl<'a> Page<'a> {
         match error {
             Some(error) if !self.warned => {
                 self.warned = true;
-                self.put(&self.paint(&format!("Your place cannot be kept: {error}"), Style::Warning))
+                self.put(
+                    &self.paint(&format!("Your place cannot be kept: {error}"), Style::Warning),
+                )
             }
             _ => Ok(()),
         }
@@ -61,7 +63,8 @@ impl<'a> Page<'a> {
     /// A piece of text and an empty line after it; waits first if it does not fit any more.
     pub fn put(&mut self, text: &str) -> Result<()> {
         let needed = text.lines().count() + 1;
-        if self.keys && self.rows > 0 && self.rows + needed > self.screen.height().saturating_sub(2) {
+        if self.keys && self.rows > 0 && self.rows + needed > self.screen.height().saturating_sub(2)
+        {
             self.wait("Enter for more", false)?;
         }
         self.rows += needed;
@@ -119,13 +122,22 @@ impl<'a> Page<'a> {
     }
 
     /// A command, the operations it is shown for, and what it printed.
-    pub fn performed(&mut self, line: &str, steps: &[&Step], hidden: usize, output: &str) -> Result<()> {
-        let mut text = format!("  {} {}", self.paint("$", Style::Dim), self.paint(line, Style::Command));
+    pub fn performed(
+        &mut self,
+        line: &str,
+        steps: &[&Step],
+        hidden: usize,
+        output: &str,
+    ) -> Result<()> {
+        let mut text =
+            format!("  {} {}", self.paint("$", Style::Dim), self.paint(line, Style::Command));
         let width = self.width().saturating_sub(6);
         for step in steps {
             let result = match &step.result {
                 Some(Ok(value)) => format!(" = {value}"),
-                Some(Err(error)) => format!(" failed: {}", error.said.as_deref().unwrap_or(&error.tried)),
+                Some(Err(error)) => {
+                    format!(" failed: {}", error.said.as_deref().unwrap_or(&error.tried))
+                }
                 None => String::new(),
             };
             for call in wrap(&format!("{}{result}", step.call), width, "  ").lines() {
@@ -155,7 +167,9 @@ impl<'a> Page<'a> {
         let told = match missing {
             Some(missing) => missing.to_owned(),
             None if done.exit == expected => return Ok(()),
-            None => format!("It ended with exit code {}, not with {expected} as it should.", done.exit),
+            None => {
+                format!("It ended with exit code {}, not with {expected} as it should.", done.exit)
+            }
         };
         let told = self.paint(&told, Style::Warning);
         self.put(&format!("  {told}"))
@@ -176,7 +190,9 @@ impl<'a> Page<'a> {
         self.screen.prompt(&format!("What do you think? 1 to {most}"))?;
         loop {
             match keys::read()? {
-                Key::Char(c) if c.to_digit(10).is_some_and(|n| (1..=most).contains(&(n as usize))) => {
+                Key::Char(c)
+                    if c.to_digit(10).is_some_and(|n| (1..=most).contains(&(n as usize))) =>
+                {
                     self.screen.out(&c.to_string())?;
                     self.rows = 0;
                     return Ok(Some(c.to_digit(10).map(|digit| digit as usize - 1)));
@@ -225,16 +241,33 @@ impl<'a> Page<'a> {
     }
 
     fn see(&self, typed: &str) -> String {
-        format!("{} {}", self.paint("see for yourself: $", Style::Dim), self.paint(typed, Style::Command))
+        format!(
+            "{} {}",
+            self.paint("see for yourself: $", Style::Dim),
+            self.paint(typed, Style::Command)
+        )
     }
 
     /// A claim, whether it holds, and the evidence.
-    pub fn claim(&mut self, word: &str, text: &str, judged: &Judgement, typed: &[String]) -> Result<()> {
+    pub fn claim(
+        &mut self,
+        word: &str,
+        text: &str,
+        judged: &Judgement,
+        typed: &[String],
+    ) -> Result<()> {
         let color = self.screen.settings().color_out;
         let mut text = markdown::render(&format!("**{word}.** {text}"), self.width(), color);
         let mark = verdict_mark(self.screen, judged.verdict);
-        let evidence = if judged.evidence.is_empty() { String::new() } else { format!(": {}", judged.evidence) };
-        text.push_str(&format!("\n  {}", wrap(&format!("{mark}{evidence}"), self.width() - 2, "    ")));
+        let evidence = if judged.evidence.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", judged.evidence)
+        };
+        text.push_str(&format!(
+            "\n  {}",
+            wrap(&format!("{mark}{evidence}"), self.width() - 2, "    ")
+        ));
         if judged.verdict != Verdict::Untestable {
             for line in typed {
                 text.push_str(&format!("\n  {}", self.see(line)));
