@@ -13,11 +13,13 @@ mod machine;
 mod tracer;
 
 mod commands;
+mod doctor;
 mod explain;
 mod input;
 mod inspect;
 mod interop;
 mod kill;
+mod lessons;
 mod readme;
 mod run;
 mod vm;
