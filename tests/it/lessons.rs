@@ -93,7 +93,10 @@ fn told(output: &str) -> String {
         lines.join("\n")
     };
     let text = output.split("\n\n").map(block).collect::<Vec<_>>().join("\n\n");
-    regex::Regex::new(r"(/proc/|--target |-p |--ns )\d+").unwrap().replace_all(&text, "$1[PID]").into_owned()
+    regex::Regex::new(r"(/proc/|--target |-p |--ns )\d+")
+        .unwrap()
+        .replace_all(&text, "$1[PID]")
+        .into_owned()
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod harness;
 mod machine;
 mod tracer;
 
+mod base;
 mod commands;
 mod doctor;
 mod explain;
