@@ -120,7 +120,7 @@ fn as_json(
             Source::Busybox => "busybox",
             Source::Programs => "programs",
         },
-        "bytes": bytes(plan),
+        "bytes": contents.bytes(),
         "programs": PROGRAMS.json(&contents.programs),
         "applets": contents.applets,
         "libraries": LIBRARIES.json(&contents.libraries),
@@ -155,10 +155,10 @@ fn show(
         screen.table(&MISSING, &contents.missing)?;
     }
     screen.out(&format!(
-        "\n{} programs, {} libraries, {:.1} MiB",
-        contents.programs.len(),
-        contents.libraries.len(),
-        bytes(plan) as f64 / f64::from(1 << 20)
+        "\n{}, {}, {:.1} MiB",
+        counted(contents.programs.len(), "program", "programs"),
+        counted(contents.libraries.len(), "library", "libraries"),
+        contents.bytes() as f64 / f64::from(1 << 20)
     ))?;
     screen.out(&format!("key   {}", rootfs.key))?;
     let again = if made { "" } else { " (was there already)" };
@@ -169,7 +169,6 @@ fn show(
     screen.prose(&format!("\n{HONEST}"))
 }
 
-fn bytes(plan: &Plan) -> u64 {
-    let programs = plan.contents.programs.iter().map(|program| program.bytes);
-    programs.chain(plan.contents.libraries.iter().map(|library| library.bytes)).sum()
+fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }

@@ -87,7 +87,10 @@ impl Export {
         let mut watch = Watch::start(Place::Data, "image base --output")?;
         let result = self.write_watched(root, &mut watch, observer);
         watch.end()?;
-        result
+        result.map_err(|error| match error.hint {
+            None => error.hint(format!("Nothing is left of {}.", self.file.display())),
+            Some(_) => error,
+        })
     }
 
     fn write_watched(

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    clone, credentials, enter, execute, files, mount, netlink, seccomp, session, tree, user,
+    clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -77,6 +77,7 @@ operations! {
     Rename = tree::Rename,
     Seccomp = seccomp::Filter,
     SealBinary = enter::SealBinary,
+    SendSignal = pidfd::SendSignal,
     SetGid = credentials::SetGid,
     SetGroups = credentials::SetGroups,
     SetHostname = session::SetHostname,

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -38,6 +38,7 @@ pub fn own(words: &[String], world: &World, color: bool, width: usize) -> Result
     let reports = memory("steps")?;
     let number = reports.as_raw_fd().to_string();
     let mut command = Command::new("/proc/self/exe");
+    command.arg0(super::review::PROGRAM);
     command.args(["--report-fd", &number, "--color", if color { "always" } else { "never" }]);
     command.args(words).env("COLUMNS", width.to_string());
     rustix::io::fcntl_setfd(&reports, rustix::io::FdFlags::empty()).tried(|| "fcntl(F_SETFD)")?;

@@ -73,7 +73,7 @@ fn invoking_user() -> Option<(u32, u32)> {
 /// Has a child that is that user read the file, or write it.
 fn as_user((uid, gid): (u32, u32), text: Option<&str>) -> Result<String> {
     let mut command = Command::new("/proc/self/exe");
-    command.args(["lesson", "progress"]).uid(uid).gid(gid);
+    command.arg0(super::review::PROGRAM).args(["lesson", "progress"]).uid(uid).gid(gid);
     // The user's own directories; where they are is for the child to find out.
     for name in ["HOME", "XDG_STATE_HOME", "SUDO_UID", "SUDO_GID"] {
         command.env_remove(name);

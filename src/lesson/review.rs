@@ -123,7 +123,13 @@ impl Review<'_> {
                     fault.allowed = error.hint;
                     self.faults.push(fault);
                 }
-                self.bound.extend(container_named(rest));
+                let name = container_named(rest);
+                let stays = rest.iter().any(|word| word == "-d" || word == "--detach");
+                if stays && name.is_none() && rest.first().is_some_and(|word| word == "run") {
+                    let what = format!("`{text}` leaves a container that nothing can find again");
+                    self.fault(line, what, "give it a name: --name box");
+                }
+                self.bound.extend(name);
             }
             _ => self.fault(
                 line,

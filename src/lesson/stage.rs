@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::container::registry::{self, Container};
+use crate::container::registry;
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::kernel::watcher::Watch;
 
-use super::check::World;
+use super::check::{self, Bound, World, start_of};
 use super::model::Leaves;
 use super::perform::{self, Done};
 use super::review;
@@ -47,7 +47,7 @@ struct Session {
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
     pub fn new(title: &str, look: (bool, usize)) -> Result<Self> {
-        let world = World { containers: Vec::new(), program: perform::own_program()? };
+        let world = World { bound: Vec::new(), program: perform::own_program()? };
         let (watch, session) = opened(title)?;
         let mut stage = Self { title: title.to_owned(), watch, session, world, look };
         stage.tell_session()?;
@@ -91,16 +91,27 @@ impl Stage {
     /// it is the lesson's to end.
     fn bind(&mut self, name: &str) -> Result<()> {
         let Ok(container) = registry::find(name) else { return Ok(()) };
-        if container.name != name || self.world.container(name) == Some(&container) {
+        let known = self.world.bound(name).map(|bound| (bound.pid, bound.start));
+        if container.name != name || known == Some((container.pid, container.start)) {
             return Ok(());
         }
         let identity = Identity::Process { pid: container.pid, start: container.start };
-        self.note(
-            Effect::Process { what: format!("container {name} of {}", self.title) },
-            identity,
-        )?;
-        self.world.containers.retain(|known| known.name != name);
-        self.world.containers.push(container);
+        let what = format!("container {name} of {}", self.title);
+        if let Err(error) = self.note(Effect::Process { what }, identity) {
+            // What cannot be written down must not be left running.
+            let stop = ["stop", "--time", "0", &container.id].map(str::to_owned);
+            perform::own(&stop, &self.world, self.look.0, self.look.1)?;
+            return Err(error);
+        }
+        self.world.bound.retain(|known| known.name != name);
+        self.world.bound.push(Bound {
+            name: container.name,
+            id: container.id,
+            pid: container.pid,
+            start: container.start,
+            shim: check::parent_of(container.pid).unwrap_or(0),
+            command: container.command,
+        });
         self.tell_session()
     }
 
@@ -157,20 +168,20 @@ impl Stage {
         let (watch, session) = opened(&self.title)?;
         let old = std::mem::replace(&mut self.watch, watch);
         self.session = session;
-        let containers = std::mem::take(&mut self.world.containers);
-        undone(old, &containers)?;
+        let bound = std::mem::take(&mut self.world.bound);
+        undone(old, &bound)?;
         self.tell_session()
     }
 
     /// Ends everything that the lesson has started.
     pub fn end(self) -> Result<()> {
-        undone(self.watch, &self.world.containers)
+        undone(self.watch, &self.world.bound)
     }
 
     /// An ordinary process of this machine under each name: the world in which
     /// what is said of a container must be false.
     pub fn stand_ins(&mut self, names: &[String]) -> Result<World> {
-        let mut world = World { containers: Vec::new(), program: self.world.program.clone() };
+        let mut world = World { bound: Vec::new(), program: self.world.program.clone() };
         for name in names {
             // By way of a shell that ends, so that its parent is nobody's shim.
             let done = perform::shell("sleep 600 >/dev/null 2>&1 & echo $!", &self.world)?;
@@ -181,18 +192,15 @@ impl Stage {
                 Effect::Process { what: format!("stand-in for {name}") },
                 Identity::Process { pid, start },
             )?;
-            let known = self.world.container(name).cloned();
+            let known = self.world.bound(name);
             let command = vec!["sleep".to_owned(), "600".to_owned()];
-            world.containers.push(Container {
-                id: known.as_ref().map_or(String::new(), |container| container.id.clone()),
+            world.bound.push(Bound {
                 name: name.clone(),
+                id: known.map_or(String::new(), |known| known.id.clone()),
                 pid,
                 start,
-                shim: 0,
-                image: String::new(),
-                command: known.map_or(command, |container| container.command),
-                hostname: String::new(),
-                created: 0,
+                shim: check::parent_of(pid).unwrap_or(0),
+                command: known.map_or(command, |known| known.command.clone()),
             });
         }
         Ok(world)
@@ -237,13 +245,12 @@ fn opened(title: &str) -> Result<(Watch, PathBuf)> {
 }
 
 /// Has the watcher undo, and waits for the containers' shims to have tidied up.
-fn undone(watch: Watch, containers: &[Container]) -> Result<()> {
+fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
     let left = watch.end()?;
     let begun = Instant::now();
-    let gone = |container: &Container| {
-        !Path::new(&format!("/proc/{}", container.shim)).exists() || container.shim == 0
-    };
-    while !containers.iter().all(gone) && begun.elapsed() < PATIENCE {
+    let shims: Vec<_> = bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
+    let there = |shim: &i32| Path::new(&format!("/proc/{shim}")).exists();
+    while shims.iter().any(there) && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));
     }
     match left.as_slice() {
@@ -254,17 +261,10 @@ fn undone(watch: Watch, containers: &[Container]) -> Result<()> {
     }
 }
 
-fn start_of(pid: i32) -> Option<u64> {
-    procfs::process::Process::new(pid)
-        .and_then(|process| process.stat())
-        .ok()
-        .map(|stat| stat.starttime)
-}
-
 /// Processes with exactly this command line, and when they started.
 fn running(command: &str) -> Vec<(i32, u64)> {
-    let ours = super::check::every_process().into_iter();
-    ours.filter(|pid| super::check::command_of(*pid) == command)
+    let ours = check::every_process().into_iter();
+    ours.filter(|pid| check::command_of(*pid) == command)
         .filter_map(|pid| Some((pid, start_of(pid)?)))
         .collect()
 }

@@ -81,13 +81,8 @@ pub fn trial(lesson: &Lesson) -> Result<Vec<Tried>> {
 fn without(player: &mut Player, claim: &Claim) -> Result<Judgement> {
     match &claim.opposite {
         Opposite::Ordinary => {
-            let names: Vec<_> = player
-                .stage()
-                .world()
-                .containers
-                .iter()
-                .map(|container| container.name.clone())
-                .collect();
+            let names: Vec<_> =
+                player.stage().world().bound.iter().map(|bound| bound.name.clone()).collect();
             let world = player.stage().stand_ins(&names)?;
             Ok(check::judge(claim, &world))
         }

@@ -12,12 +12,15 @@ mod harness;
 mod machine;
 mod tracer;
 
+mod base;
 mod commands;
+mod doctor;
 mod explain;
 mod input;
 mod inspect;
 mod interop;
 mod kill;
+mod lessons;
 mod readme;
 mod run;
 mod vm;

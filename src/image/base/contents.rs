@@ -68,6 +68,12 @@ impl Contents {
             missing: Vec::new(),
         }
     }
+
+    /// The size of all programs and libraries together.
+    pub fn bytes(&self) -> u64 {
+        let programs = self.programs.iter().map(|program| program.bytes);
+        programs.chain(self.libraries.iter().map(|library| library.bytes)).sum()
+    }
 }
 
 /// A program that is in the image.

@@ -82,7 +82,9 @@ fn parse(bytes: &[u8]) -> Option<Elf> {
 }
 
 fn text_of(bytes: &[u8], segment: &ProgramHeader) -> Option<PathBuf> {
-    let text = bytes.get(segment.file_range())?;
+    let start = usize::try_from(segment.p_offset).ok()?;
+    let end = start.checked_add(usize::try_from(segment.p_filesz).ok()?)?;
+    let text = bytes.get(start..end)?;
     let text = text.split(|byte| *byte == 0).next()?;
     Some(PathBuf::from(std::str::from_utf8(text).ok()?))
 }
@@ -109,9 +111,17 @@ mod tests {
         std::fs::write(&file, b"\x7fELF\x02\x01\x01").unwrap();
         assert_eq!(read(&file).unwrap(), Program::Unknown);
         // Every prefix of a real program: refused or read, never a panic.
-        let whole = std::fs::read("/proc/self/exe").unwrap();
+        let whole = std::fs::read("/bin/sh").unwrap();
         for length in (0..4096).step_by(7) {
             let _ = parse(&whole[..length]);
+        }
+        // And with every field of its headers at its largest.
+        for start in (0..1024).step_by(4) {
+            for size in [2, 4, 8] {
+                let mut broken = whole.clone();
+                broken[start..start + size].fill(0xff);
+                let _ = parse(&broken);
+            }
         }
     }
 }

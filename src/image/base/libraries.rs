@@ -182,3 +182,152 @@ fn glob(host: &Host, pattern: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The smallest ELF file that says something of libraries.
+    struct Sketch {
+        machine: u16,
+        interpreter: Option<&'static str>,
+        /// `DT_NEEDED`, `DT_RPATH` and `DT_RUNPATH` (1, 15, 29) with their texts.
+        names: Vec<(u64, &'static str)>,
+    }
+
+    impl Sketch {
+        fn program(names: &[(u64, &'static str)]) -> Self {
+            Self { machine: 62, interpreter: Some("/lib64/ld.so"), names: names.to_vec() }
+        }
+
+        fn library(names: &[(u64, &'static str)]) -> Self {
+            Self { interpreter: None, ..Self::program(names) }
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            let (mut texts, mut dynamic) = (vec![0], Vec::new());
+            let mut entry = |tag: u64, value: u64| {
+                dynamic.extend(tag.to_le_bytes().into_iter().chain(value.to_le_bytes()));
+            };
+            for (tag, text) in &self.names {
+                entry(*tag, texts.len() as u64);
+                texts.extend(text.bytes().chain([0]));
+            }
+            let interpreter = texts.len() as u64;
+            texts.extend(self.interpreter.unwrap_or_default().bytes().chain([0]));
+            let start = 64 + 3 * 56;
+            for (tag, value) in [(5, start), (10, texts.len() as u64), (0, 0)] {
+                entry(tag, value);
+            }
+            let behind = start + texts.len() as u64;
+            let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+            bytes.resize(16, 0);
+            bytes.extend([3_u16, self.machine].iter().flat_map(|half| half.to_le_bytes()));
+            bytes.extend(1_u32.to_le_bytes());
+            bytes.extend([0_u64, 64, 0].iter().flat_map(|word| word.to_le_bytes()));
+            bytes
+                .extend([0, 0, 64, 56, 3, 64, 0, 0_u16].iter().flat_map(|half| half.to_le_bytes()));
+            let whole = behind + dynamic.len() as u64;
+            let length = if self.interpreter.is_some() { behind - start - interpreter } else { 0 };
+            let interp = if self.interpreter.is_some() { 3 } else { 0 };
+            for (kind, offset, size) in [
+                (1_u32, 0, whole),
+                (2, behind, dynamic.len() as u64),
+                (interp, start + interpreter, length),
+            ] {
+                bytes.extend(kind.to_le_bytes().into_iter().chain(4_u32.to_le_bytes()));
+                let words = [offset, offset, offset, size, size, 8];
+                bytes.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
+            }
+            bytes.extend(texts);
+            bytes.extend(dynamic);
+            bytes
+        }
+    }
+
+    /// A host with these files, and what the program /opt/x/bin/x needs on it.
+    fn needs(files: &[(&str, Sketch)], config: &str) -> Needs {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host(directory.path().to_owned());
+        let write = |path: &str, bytes: &[u8]| {
+            let file = host.at(Path::new(path));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, bytes).unwrap();
+        };
+        for (path, sketch) in files {
+            write(path, &sketch.bytes());
+        }
+        write("/etc/ld.so.conf", b"include ld.so.conf.d/*.conf # all of them\n");
+        write("/etc/ld.so.conf.d/x.conf", config.as_bytes());
+        let path = Path::new("/opt/x/bin/x");
+        let Program::Elf(program) = elf::read(&host.at(path)).unwrap() else {
+            panic!("the sketch is not taken for an ELF file")
+        };
+        Libraries::of(&host).needs(path, &program)
+    }
+
+    fn found(needs: &Needs) -> Vec<&str> {
+        needs.libraries.values().map(|path| path.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn directories_are_searched_in_the_loaders_order() {
+        let program = || Sketch::program(&[(1, "a.so"), (29, "$ORIGIN/../lib")]);
+        let a = || Sketch::library(&[]);
+        let own = ("/opt/x/bin/../lib/a.so", a());
+        let files = [("/opt/x/bin/x", program()), own, ("/conf/a.so", a()), ("/lib/a.so", a())];
+        assert_eq!(found(&needs(&files, "/conf\n")), ["/opt/x/bin/../lib/a.so"]);
+        let files = [("/opt/x/bin/x", program()), ("/conf/a.so", a()), ("/lib/a.so", a())];
+        assert_eq!(found(&needs(&files, "/conf\n")), ["/conf/a.so"]);
+        assert_eq!(found(&needs(&files, "")), ["/lib/a.so"]);
+    }
+
+    #[test]
+    fn rpath_counts_for_libraries_of_libraries_and_runpath_does_not() {
+        let files = |tag| {
+            [
+                ("/opt/x/bin/x", Sketch::program(&[(1, "a.so"), (tag, "/own")])),
+                ("/own/a.so", Sketch::library(&[(1, "b.so")])),
+                ("/own/b.so", Sketch::library(&[])),
+            ]
+        };
+        assert_eq!(found(&needs(&files(15), "")), ["/own/a.so", "/own/b.so"]);
+        let without = needs(&files(29), "");
+        assert_eq!(found(&without), ["/own/a.so"]);
+        assert_eq!(without.missing, ["b.so"]);
+    }
+
+    #[test]
+    fn a_library_for_another_machine_is_passed_over() {
+        let files = [
+            ("/opt/x/bin/x", Sketch::program(&[(1, "a.so")])),
+            ("/lib64/a.so", Sketch { machine: 183, ..Sketch::library(&[]) }),
+            ("/usr/lib/a.so", Sketch::library(&[])),
+        ];
+        assert_eq!(found(&needs(&files, "")), ["/usr/lib/a.so"]);
+        assert_eq!(needs(&files[..2], "").missing, ["a.so"]);
+    }
+
+    #[test]
+    fn musl_looks_elsewhere() {
+        let loader = Some("/lib/ld-musl-x86_64.so.1");
+        let files = [
+            ("/opt/x/bin/x", Sketch { interpreter: loader, ..Sketch::program(&[(1, "a.so")]) }),
+            ("/conf/a.so", Sketch::library(&[])),
+            ("/usr/local/lib/a.so", Sketch::library(&[])),
+        ];
+        assert_eq!(found(&needs(&files, "/conf\n")), ["/usr/local/lib/a.so"]);
+    }
+
+    #[test]
+    fn libraries_that_need_each_other_come_once() {
+        let files = [
+            ("/opt/x/bin/x", Sketch::program(&[(1, "a.so")])),
+            ("/lib/a.so", Sketch::library(&[(1, "b.so")])),
+            ("/lib/b.so", Sketch::library(&[(1, "a.so"), (1, "b.so")])),
+        ];
+        assert_eq!(found(&needs(&files, "")), ["/lib/a.so", "/lib/b.so"]);
+    }
+}

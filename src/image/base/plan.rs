@@ -45,7 +45,7 @@ impl Plan {
         let mut ops = Vec::new();
         if !self.is_made() {
             ops.extend(self.building());
-            ops.push(self.into_place());
+            ops.push(self.placing());
         }
         if !self.is_named()? {
             ops.extend(self.naming());
@@ -66,7 +66,7 @@ impl Plan {
         let mut watch = Watch::start(Place::Data, "image base")?;
         let result = self.make_watched(&mut watch, observer);
         let left = watch.end();
-        let made = result?;
+        let made = result.map_err(|error| self.with_room(error))?;
         match left?.first() {
             None => Ok((self.rootfs(), made)),
             Some(left) => Err(Error::new("tidying up after making the base image").said(left)),
@@ -79,18 +79,30 @@ impl Plan {
         let new = self.rootfs.join(format!("new-{}", watch.token()));
         let mut world = World::new(&mut slots);
         world.watch = Some(watch);
-        let made = !self.is_made();
-        if made {
+        let mut made = false;
+        if !self.is_made() {
             op::perform_all(&self.building(), Actor::Launcher, &mut world, observer)?;
             self.verify_new(&new.join("tree"))?;
-            match self.into_place().perform(Actor::Launcher, &mut world, observer) {
+            match self.placing().perform(Actor::Launcher, &mut world, observer) {
+                Ok(()) => made = true,
                 // Somebody else made the very same one meanwhile.
                 Err(error) if error.is(Errno::ENOTEMPTY) || error.is(Errno::EEXIST) => {}
-                other => other?,
+                Err(error) => return Err(error),
             }
         }
         op::perform_all(&self.naming(), Actor::Launcher, &mut world, observer)?;
         Ok(made)
+    }
+
+    fn with_room(&self, error: Error) -> Error {
+        if error.hint.is_some() || !(error.is(Errno::ENOSPC) || error.is(Errno::EDQUOT)) {
+            return error;
+        }
+        let needed = self.contents.bytes().div_ceil(1 << 20);
+        error.hint(format!(
+            "It needs {needed} MiB there, and nothing is left of it now. UTH_HOME=DIR puts \
+             everything this program keeps under DIR."
+        ))
     }
 
     fn is_made(&self) -> bool {
@@ -118,9 +130,10 @@ impl Plan {
         if key_of(&tree)? == self.key {
             return Ok(());
         }
+        let whole = self.rootfs.join(&self.key);
         Err(Error::new(format!("using {}", tree.display()))
             .said("its files are not the ones it was made with")
-            .hint("Remove the directory that has its key as name, if no container runs on it, and try again."))
+            .hint(format!("If no container runs on it: `rm -r {}`, then again.", whole.display())))
     }
 
     fn building(&self) -> Vec<Op> {
@@ -148,7 +161,7 @@ impl Plan {
         ]
     }
 
-    fn into_place(&self) -> Op {
+    fn placing(&self) -> Op {
         Rename {
             from: format!("{}/new-$token", text(&self.rootfs)),
             to: format!("{}/{}", text(&self.rootfs), self.key),

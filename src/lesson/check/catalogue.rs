@@ -131,7 +131,7 @@ pub const ALL: &[Entry] = &[
         name: "can-see",
         usage: "WHO WHO",
         example: "self box",
-        twin: "ls -d /proc/{1}/root/proc/[0-9]*",
+        twin: "ls /proc/{1}/root/proc | grep -x {2}",
         ask: |world, words| sight::can_see(world, &words[0], &words[1]),
     },
     Entry {

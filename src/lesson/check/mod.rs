@@ -14,10 +14,8 @@ mod shell;
 mod sight;
 mod test;
 
-pub use processes::{all as every_process, command as command_of};
+pub use processes::{all as every_process, command as command_of, parent as parent_of};
 pub use test::{Compare, Probe, Test};
-
-use crate::container::registry::Container;
 
 use super::model::Claim;
 
@@ -85,19 +83,49 @@ pub struct Judgement {
     pub evidence: String,
 }
 
+/// A container (or what stands in for one) that a lesson has a name for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// `box`
+    pub name: String,
+    /// The container's id.
+    pub id: String,
+    /// Its first process, and when that started.
+    pub pid: i32,
+    /// In clock ticks since boot: a pid alone may be somebody else's by now.
+    pub start: u64,
+    /// The parent of that process.
+    pub shim: i32,
+    /// What runs in it.
+    pub command: Vec<String>,
+}
+
+impl Bound {
+    /// Whether its first process is still the one that was bound.
+    pub fn alive(&self) -> bool {
+        start_of(self.pid) == Some(self.start)
+    }
+}
+
+/// When a process started, unless it is a zombie.
+pub fn start_of(pid: i32) -> Option<u64> {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()?;
+    (stat.state != 'Z').then_some(stat.starttime)
+}
+
 /// What the probes are asked about: the names that the lesson has bound.
 #[derive(Debug, Clone, Default)]
 pub struct World {
-    /// Containers by the name that the lesson gave them.
-    pub containers: Vec<Container>,
+    /// What each name stands for.
+    pub bound: Vec<Bound>,
     /// This program's own path, for checks that are shell lines.
     pub program: std::path::PathBuf,
 }
 
 impl World {
-    /// The container that goes by this name in the lesson.
-    pub fn container(&self, name: &str) -> Option<&Container> {
-        self.containers.iter().find(|container| container.name == name)
+    /// What goes by this name in the lesson.
+    pub fn bound(&self, name: &str) -> Option<&Bound> {
+        self.bound.iter().find(|bound| bound.name == name)
     }
 
     /// The process that stands for `self`, `host` or a container.
@@ -105,8 +133,8 @@ impl World {
         match target {
             "self" => Ok(rustix::process::getpid().as_raw_nonzero().get()),
             "host" => Ok(1),
-            name => match self.container(name) {
-                Some(container) if container.alive() => Ok(container.pid),
+            name => match self.bound(name) {
+                Some(bound) if bound.alive() => Ok(bound.pid),
                 _ => Err(Unknown::Absent(format!("no container {name} is running"))),
             },
         }
@@ -114,15 +142,15 @@ impl World {
 
     /// `box_pid=4711` and the like: what the lesson's commands find in their environment.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let of = |container: &Container| {
-            let name = container.name.replace('-', "_");
+        let of = |bound: &Bound| {
+            let name = bound.name.replace('-', "_");
             [
-                (format!("{name}_pid"), container.pid.to_string()),
-                (format!("{name}_id"), container.id.clone()),
-                (format!("{name}_shim"), container.shim.to_string()),
+                (format!("{name}_pid"), bound.pid.to_string()),
+                (format!("{name}_id"), bound.id.clone()),
+                (format!("{name}_shim"), bound.shim.to_string()),
             ]
         };
-        self.containers.iter().flat_map(of).collect()
+        self.bound.iter().flat_map(of).collect()
     }
 }
 

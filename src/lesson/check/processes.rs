@@ -30,6 +30,11 @@ pub fn command(pid: i32) -> String {
     format!("[{}]", name.trim())
 }
 
+/// The parent of a process.
+pub fn parent(pid: i32) -> Option<i32> {
+    status(pid, "PPid").ok()?.parse().ok()
+}
+
 /// Every process of this machine that /proc shows.
 pub fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -69,23 +74,24 @@ pub fn pid_inside(world: &World, who: &str) -> Answer {
 /// Whether this machine's own process list has the container's command.
 pub fn on_host(world: &World, who: &str) -> Answer {
     let pid = world.pid(who)?;
-    let expected = world.container(who).map(|container| container.command.join(" "));
+    let expected = world.bound(who).map(|bound| bound.command.join(" "));
     let found = command(pid);
     let yes = expected.is_none_or(|expected| expected == found);
     Ok(Finding::yes(yes, format!("/proc/{pid}/cmdline of this machine: {found}")))
 }
 
-/// Whether its parent is a monitor that does nothing else: not init, not a daemon.
+/// Whether its parent is a monitor that does nothing else: not process 1, not a
+/// daemon. Monitors say what they are in their name or at the start of their
+/// command line.
 pub fn parent_is_shim(world: &World, who: &str) -> Answer {
+    const MONITORS: [&str; 4] = ["shim", "conmon", "lxc-start", "systemd-nspawn"];
     let pid = world.pid(who)?;
-    let parent: i32 = status(pid, "PPid")?.parse().unwrap_or(0);
-    let name = status(parent, "Name").unwrap_or_default();
-    let ours = world.program.file_name().is_some_and(|program| {
-        name.starts_with(&program.to_string_lossy().chars().take(15).collect::<String>())
-    });
-    let known = ["shim", "conmon", "lxc-start", "systemd-nspawn"];
-    let shim = parent > 1 && (ours || known.iter().any(|part| name.contains(part)));
-    let evidence = format!("{pid} {}: its parent is {parent} {}", command(pid), command(parent));
+    let parent = parent(pid).unwrap_or(0);
+    let line = command(parent);
+    let begins: Vec<_> = line.split(' ').take(3).collect();
+    let called = format!("{} {}", status(parent, "Name").unwrap_or_default(), begins.join(" "));
+    let shim = parent > 1 && MONITORS.iter().any(|monitor| called.contains(monitor));
+    let evidence = format!("the parent of {pid} {} is {parent} {line}", command(pid));
     Ok(Finding::yes(shim, evidence))
 }
 
@@ -111,7 +117,7 @@ pub fn runs_in(world: &World, who: &str, wanted: &str) -> Answer {
 pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     let ours = namespaces::link(world.pid("self")?, kind)?;
     let of_containers: Vec<_> =
-        world.containers.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
+        world.bound.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
     let mut beside_us = None;
     for pid in all().into_iter().filter(|pid| command(*pid) == wanted) {
         let link = namespaces::link(pid, kind)?;

@@ -65,7 +65,8 @@ impl<'a> Player<'a> {
         keys: bool,
         more: bool,
     ) -> Result<Self> {
-        let look = (screen.settings().color_out, screen.width().min(100));
+        // What commands print stands indented by two.
+        let look = (screen.settings().color_out, screen.width().min(100) - 2);
         Self::new(lesson, Some(Page::new(screen, keys)), look, more)
     }
 

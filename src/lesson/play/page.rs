@@ -10,7 +10,7 @@ use crate::ui::keys::{self, Key};
 use crate::ui::{Screen, Style, markdown, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
-const MOST_OUTPUT: usize = 14;
+const MOST_OUTPUT: usize = 19;
 
 /// The screen, and how much of it is full.
 pub struct Page<'a> {
