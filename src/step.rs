@@ -75,6 +75,10 @@ pub trait Observer {
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         let _ = (what, done, total);
     }
+    /// Something the reader should know while it happens.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// Hears nothing.

@@ -1,6 +1,8 @@
 //! Containers: `run`, `exec`, `stop`, with docker's flags.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::container::spec::Network;
 
 /// Start a container: new namespaces, a root file system of its own, fewer
 /// capabilities, a seccomp filter; then your command as its pid 1.
@@ -48,16 +50,6 @@ pub struct ProcessFlags {
     /// Numeric user and group to run as
     #[arg(long, short, value_name = "UID[:GID]")]
     pub user: Option<String>,
-}
-
-/// Which network a container gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Network {
-    /// A network namespace of its own with nothing but a loopback interface
-    #[default]
-    None,
-    /// The host's network namespace
-    Host,
 }
 
 /// Start another process in the namespaces of a running container.

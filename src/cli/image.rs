@@ -8,14 +8,14 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub enum Image {
     /// Make the base image from programs of this machine (no network needed)
+    ///
+    /// `run` makes it by itself when it is needed first, and keeps it. Run this
+    /// to see what is in it, to make it anew after an upgrade of this machine,
+    /// or to take it elsewhere.
     Base(Base),
 }
 
-/// Make the base image from programs of this machine (no network needed).
-///
-/// `run` makes it by itself when it is needed first, and keeps it. Run this to
-/// see what is in it, to make it anew after an upgrade of this machine, or to
-/// take it elsewhere.
+/// `image base`
 #[derive(Debug, Args)]
 pub struct Base {
     /// Also write the tree as a tar archive, as `docker import` takes it (.tar, .tar.gz, .tgz)

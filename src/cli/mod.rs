@@ -84,7 +84,7 @@ pub enum Command {
     Cleanup(setup::Cleanup),
     /// Print a completion script for a shell
     Completions(setup::Completions),
-    /// Print a manual page
+    /// Print the manual page
     Man(setup::Man),
     /// The first program in a container, before it becomes the command
     #[command(name = "__init", hide = true)]

@@ -79,8 +79,9 @@ const LESSONS: Table<Judged> = Table(&[
 /// Looks at everything, prints it, and says by the exit code whether any lesson can run.
 pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
     let facts = Facts::new().offline(args.offline);
+    facts.possible()?;
     let mut judged: Vec<_> = lesson::needs().iter().map(|lesson| judge(lesson, &facts)).collect();
-    let lacks = number_fixes(&mut judged);
+    let repairs = number_repairs(&mut judged);
     let known = facts.all();
     if screen.json_wanted() {
         screen.json(&json!({
@@ -89,7 +90,7 @@ pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
             "lessons": judged.iter().map(Judged::json).collect::<Vec<_>>(),
         }))?;
     } else {
-        for_people(&judged, &lacks, &known, screen)?;
+        for_people(&judged, &repairs, &known, screen)?;
     }
     let some_run = judged.iter().any(|lesson| lesson.state != State::Cannot);
     Ok(if some_run { 0 } else { Exit::CannotRun.code() })
@@ -128,17 +129,32 @@ fn judge(lesson: &Needs, facts: &Facts) -> Judged {
     Judged { number, title, state, claims_met, claims, lacks, fixes: Vec::new() }
 }
 
-/// Gives each different lack a number, in the order of the lessons.
-fn number_fixes(judged: &mut [Judged]) -> Vec<Lack> {
-    let mut list: Vec<Lack> = Vec::new();
+/// Something to repair, for one lesson or several.
+#[derive(Debug)]
+struct Repair {
+    needs: Vec<String>,
+    reason: String,
+    fix: Option<String>,
+}
+
+/// Gives each different reason a number, in the order of the lessons.
+fn number_repairs(judged: &mut [Judged]) -> Vec<Repair> {
+    let mut list: Vec<Repair> = Vec::new();
     for lesson in judged {
         for lack in &lesson.lacks {
-            let known = list.iter().position(|other| other.need == lack.need);
+            let known = list.iter().position(|repair| repair.reason == lack.reason);
             let index = known.unwrap_or_else(|| {
-                list.push(lack.clone());
+                let (reason, fix) = (lack.reason.clone(), lack.fix.clone());
+                list.push(Repair { needs: Vec::new(), reason, fix });
                 list.len() - 1
             });
-            lesson.fixes.push((index + 1).to_string());
+            let (need, number) = (lack.need.to_string(), (index + 1).to_string());
+            if !list[index].needs.contains(&need) {
+                list[index].needs.push(need);
+            }
+            if !lesson.fixes.contains(&number) {
+                lesson.fixes.push(number);
+            }
         }
     }
     list
@@ -154,9 +170,18 @@ impl Judged {
     }
 
     fn json(&self) -> serde_json::Value {
-        let joined = |parts: Vec<&str>| (!parts.is_empty()).then(|| parts.join("\n"));
+        let joined = |parts: Vec<&str>| {
+            let mut once: Vec<&str> = Vec::new();
+            for part in parts {
+                if !once.contains(&part) {
+                    once.push(part);
+                }
+            }
+            (!once.is_empty()).then(|| once.join("\n"))
+        };
         let reasons = self.lacks.iter().map(|lack| lack.reason.as_str()).collect();
-        let fixes = self.lacks.iter().filter_map(|lack| lack.fix.as_deref()).collect();
+        let fixes = self.lacks.iter().filter_map(|lack| lack.fix.as_deref());
+        let fixes = fixes.flat_map(str::lines).collect();
         json!({
             "number": self.number,
             "title": self.title,
@@ -172,16 +197,16 @@ impl Judged {
 
 fn for_people(
     lessons: &[Judged],
-    lacks: &[Lack],
+    repairs: &[Repair],
     facts: &[Fact],
     screen: &mut Screen,
 ) -> Result<()> {
     screen.table(&LESSONS, lessons)?;
     let mut text = String::new();
-    for (index, lack) in lacks.iter().enumerate() {
-        let head = format!("{:>2}  {}: {}", index + 1, lack.need, lack.reason);
-        text.push_str(&format!("\n{}\n", wrap(&head, screen.width(), "    ")));
-        for line in lack.fix.iter().flat_map(|fix| fix.lines()) {
+    for (index, repair) in repairs.iter().enumerate() {
+        let head = format!("{}. {}: {}", index + 1, repair.needs.join(", "), repair.reason);
+        text.push_str(&format!("\n{}\n", wrap(&head, screen.width(), "   ")));
+        for line in repair.fix.iter().flat_map(|fix| fix.lines()) {
             text.push_str(&format!("      {}\n", screen.paint(line, Style::Command)));
         }
     }
@@ -247,4 +272,50 @@ fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lesson(needs: &[&str], claims: &[&[&str]]) -> Needs {
+        let parse = |needs: &[&str]| -> Vec<Need> {
+            needs.iter().map(|need| need.parse().expect("a need")).collect()
+        };
+        Needs {
+            number: Some(3),
+            title: "Some".to_owned(),
+            lesson: parse(needs),
+            claims: claims.iter().map(|needs| ("claim".to_owned(), parse(needs))).collect(),
+        }
+    }
+
+    fn judged(needs: &[&str], claims: &[&[&str]]) -> Judged {
+        judge(&lesson(needs, claims), &Facts::new().offline(true))
+    }
+
+    const NEVER: &str = "tool:no-such-program";
+
+    #[test]
+    fn a_lesson_is_ready_limited_or_cannot() {
+        let ready = judged(&[], &[&[], &["tool:sh"]]);
+        assert_eq!((ready.state, ready.claims_met, ready.claims), (State::Ready, 2, 2));
+        let limited = judged(&["tool:sh"], &[&[], &[NEVER], &[NEVER]]);
+        assert_eq!(limited.state, State::Limited);
+        assert_eq!(limited.described(), "limited (1 of 3 claims)");
+        assert_eq!(limited.lacks.len(), 1, "said once");
+        assert_eq!(judged(&[NEVER], &[&[], &[]]).state, State::Cannot);
+        assert_eq!(judged(&[], &[&[NEVER]]).state, State::Cannot);
+        assert_eq!(judged(&[], &[]).state, State::Ready);
+    }
+
+    #[test]
+    fn fixes_are_numbered_across_lessons() {
+        let mut lessons = vec![judged(&[NEVER], &[]), judged(&["network", NEVER], &[])];
+        let repairs = number_repairs(&mut lessons);
+        assert_eq!(repairs.len(), 2);
+        assert_eq!(repairs[1].needs, ["network"]);
+        assert_eq!(lessons[0].fixes, ["1"]);
+        assert_eq!(lessons[1].fixes, ["2", "1"]);
+    }
 }

@@ -1,5 +1,18 @@
-//! Kernel pieces put together: a specification becomes a list of operations.
+//! Kernel pieces put together: what somebody asked for becomes a list of
+//! operations, and those a container.
+//!
+//! [`spec`] is what was asked for, [`machine`] what this machine offers,
+//! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
+//! stays with the process until it ends, [`registry`] knows which are running.
+//! [`engines`] tells whose a process is, [`target`] finds one by name.
 
+pub mod attach;
 pub mod engines;
+pub mod exec;
+pub mod launch;
+pub mod machine;
+pub mod plan;
 pub mod registry;
+pub mod spec;
+pub mod stop;
 pub mod target;

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::spec::Spec;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::kernel::op::literal;
+use crate::kernel::pidfd::start_time;
 
 /// A running container that `run` started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub struct Container {
     pub command: Vec<String>,
     /// Its host name.
     pub hostname: String,
+    /// The environment that its processes start with, `NAME=value`.
+    pub env: Vec<String>,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
 }
@@ -35,15 +40,56 @@ pub struct Container {
 impl Container {
     /// Whether its first process is still the one that was written down.
     pub fn alive(&self) -> bool {
-        procfs::process::Process::new(self.pid)
-            .and_then(|process| process.stat())
-            .is_ok_and(|stat| stat.starttime == self.start && stat.state != 'Z')
+        start_time(self.pid) == Some(self.start)
     }
 }
 
 /// The directory of the records (made and checked if need be).
 pub fn directory() -> Result<PathBuf> {
     home::open(Place::Run, "containers")
+}
+
+/// Where the record of a container is.
+pub fn path(id: &str) -> Result<PathBuf> {
+    Ok(home::path(Place::Run)?.join("containers").join(format!("{id}.json")))
+}
+
+/// The record of a container that is about to be made, for the plan: its pid
+/// and start time, and its shim, are slots still.
+pub fn record(spec: &Spec) -> String {
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let container = Container {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        pid: 0,
+        start: 0,
+        shim: 0,
+        image: spec.image.clone(),
+        command: spec.process.command.clone(),
+        hostname: spec.hostname.clone(),
+        env: spec.process.env.clone(),
+        created: now.as_secs(),
+    };
+    let mut record = serde_json::json!(container);
+    let known_later = ["pid", "start", "shim"];
+    for key in known_later {
+        record[key] = format!("${key}").into();
+    }
+    // Only these are numbers to come; a `$pid` in somebody's command is not.
+    known_later.iter().fold(literal(&record.to_string()), |record, key| {
+        record.replace(&format!(r#""{key}":"$${key}""#), &format!(r#""{key}":${key}"#))
+    })
+}
+
+/// Keeps everybody else from starting a container until it is dropped, so that
+/// a name that was free still is.
+pub fn lock() -> Result<fs::File> {
+    let directory = directory()?;
+    let file = fs::File::open(&directory).tried(|| format!("open({directory:?})"))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .tried(|| format!("flock({directory:?})"))?;
+    Ok(file)
 }
 
 /// Every container of ours that is running; makes nothing, reads only.

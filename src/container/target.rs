@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::engines::{Detective, Engine, Found, Owner};
 use crate::error::{Error, Result};
-use crate::kernel::namespace::{self, Census, Kind};
+use crate::kernel::namespace::{self, Census, Kind, Set};
 use crate::kernel::process;
 
 /// A process, and the container that was asked for if it was one.
@@ -74,16 +74,24 @@ pub fn container(
 /// Every container that shows itself, with the pid of its first process.
 pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32, Found)> {
     let mut all: Vec<(i32, Found)> =
-        detective.ours().iter().map(|container| (container.pid, of_ours(container))).collect();
-    for set in &census.sets {
+        detective.ours().map(|container| (container.pid, of_ours(container))).collect();
+    // Those with a pid namespace of their own come first: a monitor can have a
+    // mount namespace of its own too, and is not what is meant.
+    let hosts = detective.host().ids.get(Kind::Pid);
+    let (outside, inside): (Vec<&Set>, Vec<&Set>) =
+        census.sets.iter().partition(|set| set.ids.get(Kind::Pid) == hosts);
+    for set in inside.into_iter().chain(outside) {
         let Owner::Container(found) = detective.owner(set.pid, &set.ids).owner else { continue };
+        let named = found.name.is_some() || found.id.is_some();
+        if named && all.iter().any(|(_, known)| known.same(&found)) {
+            continue;
+        }
         // Without a name or an id, two are told apart by their processes only.
-        if !all.iter().any(|(_, known)| known.same(&found) && known.label() != found.engine.name())
-        {
-            all.push((first(proc, detective, set.pid), found));
+        let container = (first(proc, detective, set.pid), found);
+        if !all.contains(&container) {
+            all.push(container);
         }
     }
-    all.dedup();
     all
 }
 

@@ -86,7 +86,7 @@ impl Export {
     pub fn write(&self, root: &Path, observer: &mut dyn Observer) -> Result<u64> {
         let mut watch = Watch::start(Place::Data, "image base --output")?;
         let result = self.write_watched(root, &mut watch, observer);
-        watch.end()?;
+        watch.end();
         result.map_err(|error| match error.hint {
             None => error.hint(format!("Nothing is left of {}.", self.file.display())),
             Some(_) => error,

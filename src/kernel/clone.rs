@@ -47,7 +47,7 @@ pub struct CloneSpec {
     pub namespaces: Vec<String>,
 }
 
-/// Makes the container's first process; `$child` is its pid afterwards.
+/// Makes the container's first process; `$pid` is its pid afterwards.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Clone(pub CloneSpec);
 
@@ -76,8 +76,8 @@ impl Operation for Clone {
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
         let fds = std::mem::take(&mut world.hand_over);
         let (pid, start) = world.watch()?.clone_child(&self.0, fds)?;
-        world.slots.set("child", pid);
-        world.slots.set("child_start", start);
+        world.slots.set("pid", pid);
+        world.slots.set("start", start);
         Ok(pid.to_string())
     }
 }

@@ -31,8 +31,15 @@ use crate::step::{Actor, Observer, Step};
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToInit {
     /// The id maps are written: do this, then become `__init`.
-    Go(Vec<Op>),
-    /// To `__init`; the descriptors beside it have these names.
+    Go {
+        /// What to do.
+        ops: Vec<Op>,
+        /// What is known already.
+        slots: Slots,
+        /// Names of the descriptors beside the message.
+        fds: Vec<String>,
+    },
+    /// To `__init`.
     Plan {
         /// What to do.
         ops: Vec<Op>,
@@ -41,7 +48,7 @@ pub enum ToInit {
         in_child: Option<Vec<Op>>,
         /// What is known already.
         slots: Slots,
-        /// Names of the descriptors.
+        /// Names of the descriptors beside the message.
         fds: Vec<String>,
     },
 }
@@ -58,8 +65,8 @@ pub enum FromInit {
     /// The next moment the process becomes the command, if the kernel lets it:
     /// then it is heard of no more.
     Executing(Step),
-    /// The command was started (in a child).
-    Started,
+    /// The command was started, in a child with this pid.
+    Started(i32),
     /// That child ended.
     Exited(Status),
 }
@@ -79,7 +86,6 @@ const CHANNEL: i32 = 3;
 /// The life of a process just forked to enter a container. `fds` become its
 /// 0, 1, 2 and its channel.
 pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if raw::only_fds(fds).is_err() {
         raw::exit_now(1);
     }
@@ -88,11 +94,10 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
     raw::default_signals();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     // When nothing comes, the launcher is gone.
-    if let Ok(Some((ToInit::Go(ops), fds))) = channel.receive() {
-        let mut slots = Slots::default();
+    if let Ok(Some((ToInit::Go { ops, mut slots, fds: names }, fds))) = channel.receive() {
         let mut world = World::new(&mut slots);
         world.channel = Some(&channel);
-        world.fds = fds.into_iter().map(|fd| ("target".to_owned(), fd)).collect();
+        world.fds = names.into_iter().zip(fds).collect();
         let result = perform_all(&ops, Actor::Init, &mut world, &mut Reporter(&channel))
             .and_then(|()| become_init(&mut world));
         if let Err(error) = result {
@@ -189,7 +194,7 @@ fn continue_in_child(ops: &[Op], world: World<'_>, channel: &Channel) -> Result<
         channel.send(&message, &borrowed)?;
     }
     if !failed {
-        channel.send(&FromInit::Started, &[])?;
+        channel.send(&FromInit::Started(pid), &[])?;
     }
     let status = loop {
         use nix::sys::wait::{WaitStatus, waitpid};

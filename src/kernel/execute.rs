@@ -27,7 +27,7 @@ impl Operation for Execute {
         let program = self.argv.first().map_or("", String::as_str);
         Step::new(
             literal(&format!("execve({program:?}, [{arguments}], [{} variables])", self.env.len())),
-            "the init of ours becomes your command: the container's first process",
+            "our program is gone from this process: it is your command now, with the pid it had",
         )
         .shell(literal(&format!("exec {}", self.argv.join(" "))))
     }

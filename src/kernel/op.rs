@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    clone, credentials, enter, execute, files, mount, netlink, seccomp, session, tree, user,
+    clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -77,6 +77,7 @@ operations! {
     Rename = tree::Rename,
     Seccomp = seccomp::Filter,
     SealBinary = enter::SealBinary,
+    SendSignal = pidfd::SendSignal,
     SetGid = credentials::SetGid,
     SetGroups = credentials::SetGroups,
     SetHostname = session::SetHostname,
@@ -89,7 +90,7 @@ operations! {
     WriteFile = files::WriteFile,
 }
 
-/// Values that earlier operations found out, by name: `$child` is a pid.
+/// Values that earlier operations found out, by name: `$pid` is a pid.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Slots(BTreeMap<String, String>);
 
@@ -246,10 +247,10 @@ mod tests {
     #[test]
     fn slots_are_filled_and_the_text_of_others_is_not() {
         let mut slots = Slots::default();
-        slots.set("child", 7);
-        slots.set("child_start", 99);
-        assert_eq!(slots.fill("$child $child_start/x $other $"), "7 99/x $other $");
-        assert_eq!(slots.fill(&literal("echo $child $$ $")), "echo $child $$ $");
+        slots.set("pid", 7);
+        slots.set("pid_start", 99);
+        assert_eq!(slots.fill("$pid $pid_start/x $other $"), "7 99/x $other $");
+        assert_eq!(slots.fill(&literal("echo $pid $$ $")), "echo $pid $$ $");
         assert!(slots.number::<i32>("other").is_err());
     }
 

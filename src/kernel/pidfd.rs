@@ -7,7 +7,11 @@ use nix::errno::Errno;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Context, Error, Result};
+use crate::kernel::op::{Operation, World};
+use crate::step::Step;
 
 /// A process that cannot be mistaken for another.
 #[derive(Debug)]
@@ -75,4 +79,33 @@ impl AsFd for PidFd {
 pub fn start_time(pid: i32) -> Option<u64> {
     let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()?;
     (stat.state != 'Z').then_some(stat.starttime)
+}
+
+/// pidfd_send_signal(2) to the process that was started then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendSignal {
+    /// Its pid.
+    pub pid: i32,
+    /// When it was started, in clock ticks since boot.
+    pub start: u64,
+    /// The signal's number.
+    pub signal: i32,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for SendSignal {
+    fn step(&self) -> Step {
+        let name = nix::sys::signal::Signal::try_from(self.signal)
+            .map_or("SIG?", |signal| signal.as_str());
+        Step::new(format!("pidfd_send_signal(pidfd of {}, {name})", self.pid), &self.why)
+            .shell(format!("kill -{} {}", name.trim_start_matches("SIG"), self.pid))
+    }
+
+    fn perform(&self, _: &mut World<'_>) -> Result<String> {
+        match PidFd::open_if_started_at(self.pid, self.start)? {
+            Some(process) => process.signal(self.signal).map(|()| "0".to_owned()),
+            None => Ok("-1 ESRCH, ended already".to_owned()),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use procfs::prelude::FromReadSI;
 use procfs::process::{Process, Stat};
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::mountinfo;
 
 /// /proc/PID/status, field by field. (The procfs crate reads it too, but not
 /// where a program has given itself a name that is not UTF-8.)
@@ -26,7 +27,7 @@ impl Status {
         match fs::read(&path) {
             Ok(status) => Ok(Self(text(&status))),
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ENOENT | Errno::ESRCH) => Err(no_such(pid)),
+                Some(Errno::ENOENT | Errno::ESRCH) => Err(missing(proc, pid)),
                 _ => Err(Error::io(format!("read({path:?})"), &error)),
             },
         }
@@ -142,10 +143,30 @@ pub fn boot_time(proc: &Path) -> Result<u64> {
         .map_err(|error| tried(&path, error))
 }
 
-/// The error for a pid that is not there.
-pub fn no_such(pid: i32) -> Error {
+/// The error for a process that is not there, or for a /proc that is not.
+pub fn missing(proc: &Path, pid: i32) -> Error {
+    if !proc.join("version").exists() {
+        return Error::call(format!("open({:?})", proc.join(pid.to_string())), Errno::ENOENT).hint(
+            "Without /proc nothing can be seen of a process; root gets one by `mount -t proc proc /proc`.",
+        );
+    }
     Error { errno: Some(Errno::ESRCH as i32), ..Error::new(format!("no process has pid {pid}")) }
         .hint("`ps -ef` lists the pids there are; `under-the-hood inspect ns` those of containers.")
+}
+
+/// Whether processes of others are not even listed to us: the `hidepid` of the
+/// /proc we read (proc(5)).
+pub fn hidden(proc: &Path) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let mounts = mountinfo::list(proc, std::process::id().cast_signed()).unwrap_or_default();
+    let mount = mounts.iter().rev().find(|mount| mount.mount_point == proc);
+    mount.is_some_and(|mount| {
+        let mode =
+            mount.super_options.split(',').find_map(|option| option.strip_prefix("hidepid="));
+        mode.is_some_and(|mode| !matches!(mode, "0" | "off"))
+    })
 }
 
 /// /proc/PID/stat, by the procfs crate; one clear error where there is no such process.
@@ -153,7 +174,7 @@ pub fn stat(proc: &Path, pid: i32) -> Result<Stat> {
     let path = proc.join(pid.to_string());
     let stat = Process::new_with_root(path.clone()).and_then(|process| process.stat());
     stat.map_err(|error| match error {
-        procfs::ProcError::NotFound(_) => no_such(pid),
+        procfs::ProcError::NotFound(_) => missing(proc, pid),
         error => tried(&path.join("stat"), error),
     })
 }

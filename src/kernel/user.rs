@@ -65,7 +65,7 @@ pub fn root_and(own: u32, ranges: &[(u32, u32)]) -> Vec<Range> {
     map
 }
 
-/// Writes a map of `$child`'s new user namespace: directly for the one id that
+/// Writes a map of `$pid`'s new user namespace: directly for the one id that
 /// anybody may map, with the set-uid helper for more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IdMap {
@@ -104,7 +104,7 @@ impl Operation for IdMap {
         };
         match &self.helper {
             Some(helper) => {
-                let typed = format!("new{letter}idmap $child {}", self.numbers().join(" "));
+                let typed = format!("new{letter}idmap $pid {}", self.numbers().join(" "));
                 Step::new(
                     format!(
                         "execve(\"{}\", [\"{}\"])",
@@ -116,18 +116,15 @@ impl Operation for IdMap {
                 .shell(typed)
             }
             None => Step::new(
-                format!(
-                    "write(open(\"/proc/$child/{letter}id_map\", O_WRONLY), {:?})",
-                    self.lines()
-                ),
+                format!("write(open(\"/proc/$pid/{letter}id_map\", O_WRONLY), {:?})", self.lines()),
                 why,
             )
-            .shell(format!("echo '{}' > /proc/$child/{letter}id_map", self.lines())),
+            .shell(format!("echo '{}' > /proc/$pid/{letter}id_map", self.lines())),
         }
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        let child: i32 = world.slots.number("child")?;
+        let child: i32 = world.slots.number("pid")?;
         let Some(helper) = &self.helper else {
             let path = format!("/proc/{child}/{}id_map", self.kind.letter());
             std::fs::write(&path, self.lines())

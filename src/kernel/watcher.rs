@@ -74,7 +74,8 @@ pub struct Watch {
     channel: Channel,
     pid: i32,
     token: String,
-    exited: Option<(Status, Vec<String>)>,
+    exited: Option<Status>,
+    left: Vec<String>,
 }
 
 impl Watch {
@@ -92,7 +93,7 @@ impl Watch {
             }
         };
         drop(theirs);
-        let mut watch = Self { channel: ours, pid, token, exited: None };
+        let mut watch = Self { channel: ours, pid, token, exited: None, left: Vec::new() };
         watch.answer()?;
         Ok(watch)
     }
@@ -134,28 +135,34 @@ impl Watch {
         }
     }
 
-    /// Leaves the container to the watcher (`run -d`).
-    pub fn detach(mut self) -> Result<()> {
-        self.ask(&Request::Detach, Vec::new()).map(drop)
+    /// Leaves the container to the watcher (`run -d`), and our end of its
+    /// terminal: nobody reads it any more, but it must not fill up.
+    pub fn detach(mut self, console: Option<OwnedFd>) -> Result<()> {
+        self.ask(&Request::Detach, console.into_iter().collect()).map(drop)
     }
 
-    /// Undoes everything that was not released; what could not be undone.
-    pub fn end(mut self) -> Result<Vec<String>> {
-        let left = match self.ask(&Request::End, Vec::new())? {
-            Reply::Ended { left } => left,
-            other => return Err(unexpected(&other)),
-        };
-        raw::reap(self.pid);
-        Ok(left)
+    /// Ends the container if there is one, undoes everything that was not
+    /// released, and returns when the watcher is gone: what could not be undone.
+    pub fn end(mut self) -> Vec<String> {
+        match self.ask(&Request::End, Vec::new()) {
+            Ok(Reply::Ended { left }) => self.left = left,
+            // The container ended before; the watcher has said so, and what is left.
+            Ok(_) => {}
+            Err(error) => self.left.push(error.to_string()),
+        }
+        let Self { channel, pid, left, .. } = self;
+        drop(channel);
+        raw::reap(pid);
+        left
     }
 
-    /// Waits for the container's first process to end: how it ended, and what
-    /// could not be undone afterwards.
-    pub fn exited(&mut self) -> Result<(Status, Vec<String>)> {
+    /// Waits for the container's first process to end: how it ended. By then
+    /// its effects are undone.
+    pub fn exited(&mut self) -> Result<Status> {
         while self.exited.is_none() {
             self.answer()?;
         }
-        self.exited.take().ok_or_else(gone)
+        self.exited.ok_or_else(gone)
     }
 
     fn ask(&mut self, request: &Request, fds: Vec<OwnedFd>) -> Result<Reply> {
@@ -173,7 +180,7 @@ impl Watch {
         match self.channel.receive::<Reply>()?.ok_or_else(gone)?.0 {
             Reply::Failed(error) => Err(error),
             Reply::Exited { status, left } => {
-                self.exited = Some((status, left.clone()));
+                (self.exited, self.left) = (Some(status), left.clone());
                 Ok(Reply::Exited { status, left })
             }
             reply => Ok(reply),
@@ -203,6 +210,8 @@ struct Watcher {
     journal: Journal,
     child: Option<Child>,
     launcher: Launcher,
+    /// Our end of a detached container's terminal.
+    console: Option<OwnedFd>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -223,58 +232,72 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
         }
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
-    let mut watcher = Watcher { channel, journal, child: None, launcher: Launcher::Listening };
-    watcher.watch();
+    let mut watcher =
+        Watcher { channel, journal, child: None, launcher: Launcher::Listening, console: None };
+    let asked_to_end = watcher.watch();
     let left = watcher.undo();
     if watcher.journal.entries().is_empty() {
         let _ = watcher.journal.end();
     }
-    match (watcher.launcher, watcher.child.and_then(|child| child.status)) {
-        (Launcher::Listening, Some(status)) => {
-            let _ = watcher.channel.send(&Reply::Exited { status, left }, &[]);
-            // The launcher may still be asking; it must not find us gone.
-            let ended = || Error::new("the container's first process has ended already");
-            while let Ok(Some(_)) = watcher.channel.receive::<Request>() {
-                let _ = watcher.channel.send(&Reply::Failed(ended()), &[]);
-            }
+    if asked_to_end {
+        let _ = watcher.channel.send(&Reply::Ended { left }, &[]);
+    } else if let (Launcher::Listening, Some(status)) =
+        (watcher.launcher, watcher.child.and_then(|child| child.status))
+    {
+        let _ = watcher.channel.send(&Reply::Exited { status, left }, &[]);
+        // The launcher may still be asking; it must not find us gone.
+        while let Ok(Some((request, _))) = watcher.channel.receive::<Request>() {
+            let ended = Error::new("the container's first process has ended already");
+            let reply =
+                if matches!(request, Request::End) { Reply::Ok(0) } else { Reply::Failed(ended) };
+            let _ = watcher.channel.send(&reply, &[]);
         }
-        (Launcher::Listening, None) => {
-            let _ = watcher.channel.send(&Reply::Ended { left }, &[]);
-        }
-        _ => {}
     }
     raw::exit_now(0)
 }
 
 impl Watcher {
-    /// Until the launcher is done or gone, or the container has ended.
-    fn watch(&mut self) {
+    /// Until the launcher is done or gone, or the container has ended; whether
+    /// the launcher asked for the end and waits for the answer.
+    fn watch(&mut self) -> bool {
         loop {
-            let listening = self.launcher == Launcher::Listening;
             let mut polled = Vec::new();
-            if let Some(child) = &self.child {
-                polled.push(PollFd::new(&child.pidfd, PollFlags::IN));
-            }
-            if listening {
-                polled.push(PollFd::new(&self.channel, PollFlags::IN));
-            }
+            let mut add = |fd| {
+                polled.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                polled.len() - 1
+            };
+            let channel = (self.launcher == Launcher::Listening).then(|| add(self.channel.as_fd()));
+            let child = self.child.as_ref().map(|child| add(child.pidfd.as_fd()));
+            let console = self.console.as_ref().map(|console| add(console.as_fd()));
             if poll(&mut polled, None).is_err() {
                 continue; // EINTR: every other error means a bug in this file
             }
-            let ready: Vec<_> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
-            if listening && ready.last() == Some(&true) {
+            let polled: Vec<_> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+            let ready = |index: Option<usize>| index.is_some_and(|index| polled[index]);
+            if ready(channel) {
                 // What the launcher said before it died still counts, then its end does.
                 match self.channel.receive::<Request>() {
-                    Ok(Some((Request::End, _))) => return,
+                    Ok(Some((Request::End, _))) => return true,
                     Ok(Some((request, fds))) => self.serve(request, fds),
                     Ok(None) | Err(_) => {
                         self.launcher = Launcher::Gone;
-                        return;
+                        return false;
                     }
                 }
-            } else if self.child.as_mut().is_some_and(Child::reap) {
-                return;
+            } else if ready(child) && self.child.as_mut().is_some_and(Child::reap) {
+                return false;
+            } else if ready(console) {
+                self.drain_console();
             }
+        }
+    }
+
+    /// Reads and forgets what a detached container writes to its terminal.
+    fn drain_console(&mut self) {
+        let read =
+            self.console.as_ref().map(|console| rustix::io::read(console, &mut [0_u8; 4096][..]));
+        if !matches!(read, Some(Ok(1..) | Err(rustix::io::Errno::INTR))) {
+            self.console = None;
         }
     }
 
@@ -285,9 +308,9 @@ impl Watcher {
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
             Request::Detach => {
-                let _ = self.channel.send(&Reply::Ok(0), &[]);
+                self.console = fds.into_iter().next();
                 self.launcher = Launcher::Detached;
-                return;
+                Ok(Reply::Ok(0))
             }
             Request::End => return, // handled where the loop ends
         };

@@ -246,7 +246,7 @@ fn opened(title: &str) -> Result<(Watch, PathBuf)> {
 
 /// Has the watcher undo, and waits for the containers' shims to have tidied up.
 fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
-    let left = watch.end()?;
+    let left = watch.end();
     let begun = Instant::now();
     let shims: Vec<_> = bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
     let there = |shim: &i32| start_of(*shim).is_some();

@@ -165,6 +165,10 @@ impl Screen {
 /// `--explain`: each step as it is performed; and the same as JSON lines for a
 /// lesson's player, which reads them from the descriptor it handed us.
 impl Observer for Screen {
+    fn note(&mut self, text: &str) {
+        Self::note(self, text);
+    }
+
     fn step(&mut self, step: &Step) {
         if let Some(report) = &mut self.settings.report {
             let _ = serde_json::to_writer(&mut *report, step).map(|()| writeln!(report));

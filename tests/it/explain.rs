@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::harness::Uth;
 use crate::machine::Machine;
-use crate::tracer::{Role, traced};
+use crate::tracer::{Role, first_child, traced};
 
 /// A step as it is reported, the part that is compared.
 #[derive(Deserialize)]
@@ -60,14 +60,14 @@ fn reported(json_lines: &str) -> Deeds {
 }
 
 /// What strace saw done: `strace -f -o`, one line a call, the pid in front.
-fn seen(log: &str) -> Deeds {
+fn seen(log: &str, first_child: Role) -> Deeds {
     let line_format =
         Regex::new(r"^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)(?:\((.*)| resumed>(.*))$").unwrap();
     let outcome = Regex::new(r"^(.*)\) += (-?\d+|\?)").unwrap();
     let mut roles: BTreeMap<String, Role> = BTreeMap::new();
     let mut begun: BTreeMap<String, String> = BTreeMap::new();
     let mut finished: Vec<String> = Vec::new();
-    let mut deeds = Deeds::new();
+    let (mut deeds, mut children) = (Deeds::new(), 0);
     for line in log.lines() {
         let Some(parts) = line_format.captures(line) else { continue };
         let (pid, name) = (parts[1].to_owned(), &parts[2]);
@@ -90,9 +90,9 @@ fn seen(log: &str) -> Deeds {
         }
         let made = ["fork", "vfork", "clone", "clone3"].contains(&name) && answer != "0";
         if made && role == Role::Launcher {
-            // Its first child is the watcher, a later one a helper; neither is reported by fork.
-            let known = roles.values().any(|role| *role == Role::Watcher);
-            roles.insert(answer.to_owned(), if known { Role::Helper } else { Role::Watcher });
+            // A later child is a helper. That a child is made for this is no step of the plan.
+            roles.insert(answer.to_owned(), if children == 0 { first_child } else { Role::Helper });
+            children += 1;
             continue;
         }
         let is_start = first && name == "execve"; // strace starting the program
@@ -130,7 +130,7 @@ fn both(uth: &Uth, args: &[&str]) -> (Deeds, Deeds) {
     shell.args(["-c", &script, "sh"]).args(args);
     uth.wait(shell).ok();
     let read = |path| std::fs::read_to_string(path).unwrap();
-    (reported(&read(&steps)), seen(&read(&log)))
+    (reported(&read(&steps)), seen(&read(&log), first_child(args)))
 }
 
 #[test]

@@ -13,10 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use regex::Regex;
 use snapbox::assert::DEFAULT_ACTION_ENV;
 use snapbox::{Data, IntoData};
 use tempfile::TempDir;
+
+use crate::machine::processes_of;
 
 /// Longer than anything a test waits for: a command that hangs is a failure, not a wait.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,6 +88,15 @@ impl Uth {
             status: output.status.to_string(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A test that failed half-way leaves nothing running.
+impl Drop for Uth {
+    fn drop(&mut self) {
+        for (pid, _) in processes_of(self.home()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }

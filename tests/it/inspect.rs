@@ -282,7 +282,7 @@ fn the_host_is_what_uname_and_os_release_say() {
         uth.sh("uname -s; uname -r; uname -m; . /etc/os-release; echo $PRETTY_NAME").ok().stdout;
     let field = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
     let ours =
-        ["/kernel/name", "/kernel/release", "/architecture", "/os_release/PRETTY_NAME"].map(field);
+        ["/kernel/name", "/kernel/release", "/architecture", "/os_release/pretty_name"].map(field);
     assert_eq!(ours.join("\n"), uname.trim(), "{json:#}");
     let modules = std::fs::read_to_string("/proc/modules").ok().map(|text| text.lines().count());
     assert_eq!(json["modules"].as_u64(), modules.map(|count| count as u64));

@@ -21,24 +21,34 @@ struct Blow {
     victims: Vec<Role>,
 }
 
-/// Every blow worth striking: at each call of launcher and init, on the one,
-/// the other, and both; and the same with the watcher.
+/// At each call of launcher and init: blows on the one, the other, and both,
+/// before it and after it; or on all of them with the watcher. Where a call
+/// repeats the one before it (26 capabilities are dropped in a row), the blows
+/// take turns.
 fn blows(calls: &[(Role, &'static str)], watcher_too: bool) -> Vec<Blow> {
     let mut blows = Vec::new();
     for role in [Role::Launcher, Role::Init] {
-        for n in 0..calls.iter().filter(|(whose, _)| *whose == role).count() {
-            for victims in [&[Role::Launcher][..], &[Role::Init], &[Role::Launcher, Role::Init]] {
-                for when in [When::Entry, When::Exit] {
-                    // A blow after the call tells more only to the caller's own state.
-                    if when == When::Exit && !victims.contains(&role) {
-                        continue;
-                    }
-                    let mut victims = victims.to_vec();
-                    if watcher_too {
-                        victims.push(Role::Watcher);
-                    }
-                    blows.push(Blow { point: Point { role, n, when }, victims });
-                }
+        let own: Vec<_> = calls.iter().filter(|(whose, _)| *whose == role).collect();
+        for n in 0..own.len() {
+            let all = blows_at(role, n, watcher_too);
+            match n > 0 && own[n - 1] == own[n] {
+                true => blows.push(all[n % all.len()].clone()),
+                false => blows.extend(all),
+            }
+        }
+    }
+    blows
+}
+
+fn blows_at(role: Role, n: usize, watcher_too: bool) -> Vec<Blow> {
+    let mut blows = Vec::new();
+    for victims in [&[Role::Launcher][..], &[Role::Init], &[Role::Launcher, Role::Init]] {
+        for when in [When::Entry, When::Exit] {
+            // To whoever does not die of it, before and after are the same.
+            if when == When::Entry || victims.contains(&role) {
+                let watcher = watcher_too.then_some(Role::Watcher);
+                let victims = victims.iter().copied().chain(watcher).collect();
+                blows.push(Blow { point: Point { role, n, when }, victims });
             }
         }
     }
@@ -60,6 +70,9 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
                 let mut bench = Bench::new(in_a_container);
                 loop {
                     let Some(blow) = blows.lock().unwrap().next() else { break };
+                    if failures.lock().unwrap().len() >= 5 {
+                        break; // the pattern is clear
+                    }
                     if !trace(&bench.uth, args, Some((blow.point, &blow.victims))).struck {
                         continue; // that process was not there yet, or no longer
                     }
@@ -145,10 +158,4 @@ fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
 fn killed_anywhere_exec_leaves_nothing() {
     need!(root);
     strike_all(&["exec", "box", "true"], true, false);
-}
-
-#[test]
-fn killed_anywhere_with_its_watcher_exec_is_cleaned_up() {
-    need!(root);
-    strike_all(&["exec", "box", "true"], true, true);
 }

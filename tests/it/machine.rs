@@ -103,6 +103,12 @@ fn files(home: &Path) -> Vec<String> {
 /// Processes whose environment or command line names this home: the program's
 /// own, and whatever it started, wherever it went.
 fn processes(home: &Path) -> Vec<String> {
+    let line = |(pid, line)| format!("process {pid} {line}");
+    processes_of(home).into_iter().map(line).collect()
+}
+
+/// The same, with their pids.
+pub fn processes_of(home: &Path) -> Vec<(i32, String)> {
     let home = home.as_os_str().as_encoded_bytes();
     let us = std::process::id().to_string();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -119,7 +125,7 @@ fn processes(home: &Path) -> Vec<String> {
             || is_in_container(&entry.path(), home)
         {
             let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-            found.push(format!("process {pid} {line}"));
+            found.extend(pid.parse().map(|pid| (pid, line)));
         }
     }
     found

@@ -14,6 +14,7 @@ mod tracer;
 
 mod base;
 mod commands;
+mod doctor;
 mod explain;
 mod input;
 mod inspect;

@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Role {
     /// The program that was started.
     Launcher,
-    /// The process that it forks first.
+    /// The process that `run` forks first.
     Watcher,
-    /// What the watcher starts: the container's first process, or what `exec` starts.
+    /// The container's first process, which the watcher starts; for `exec`,
+    /// which needs no watcher, what the launcher starts.
     Init,
     /// What the launcher starts later: newuidmap, whose set-user-id bit a tracer would void.
     Helper,
@@ -73,11 +74,17 @@ pub fn trace(uth: &Uth, args: &[&str], strike: Option<(Point, &[Role])>) -> Trac
     let mut shell = uth.beside("sh");
     shell.args(["-c", "kill -STOP $$; exec \"$UTH\" \"$@\"", "sh"]).args(args);
     shell.stdout(Stdio::null()).stderr(Stdio::null());
-    Tracer::seize(shell).follow(strike)
+    Tracer::seize(shell, first_child(args)).follow(strike)
+}
+
+/// What the launcher of this command starts first.
+pub fn first_child(args: &[&str]) -> Role {
+    if args.contains(&"exec") { Role::Init } else { Role::Watcher }
 }
 
 struct Tracer {
     launcher: Pid,
+    first_child: Role,
     tracees: HashMap<Pid, Tracee>,
     /// New processes that stopped before their parent's event said whose they are.
     unknown: HashSet<Pid>,
@@ -86,7 +93,7 @@ struct Tracer {
 
 impl Tracer {
     #[allow(clippy::zombie_processes, reason = "`follow` waits for it, by its pid")]
-    fn seize(mut shell: Command) -> Self {
+    fn seize(mut shell: Command, first_child: Role) -> Self {
         let child = shell.process_group(0).spawn().unwrap();
         let launcher = Pid::from_raw(child.id().cast_signed());
         waitpid(launcher, Some(WaitPidFlag::WUNTRACED)).unwrap();
@@ -99,7 +106,7 @@ impl Tracer {
         kill(launcher, Signal::SIGCONT).unwrap();
         let tracee = Tracee { role: Role::Launcher, children: 0, inside: None };
         let tracees = HashMap::from([(launcher, tracee)]);
-        Self { launcher, tracees, unknown: HashSet::new(), trace: Trace::default() }
+        Self { launcher, first_child, tracees, unknown: HashSet::new(), trace: Trace::default() }
     }
 
     /// Until all have ended, or the blow has been struck; then lets go of the rest.
@@ -163,7 +170,7 @@ impl Tracer {
         let Some(parent) = self.tracees.get_mut(&pid) else { return };
         let child = Pid::from_raw(i32::try_from(child).unwrap());
         let role = match (parent.role, parent.children) {
-            (Role::Launcher, 0) => Role::Watcher,
+            (Role::Launcher, 0) => self.first_child,
             (Role::Launcher, _) => Role::Helper,
             (Role::Helper, _) => Role::Helper,
             (Role::Watcher | Role::Init, _) => Role::Init,

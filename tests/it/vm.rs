@@ -103,6 +103,37 @@ fn without_user_namespaces_it_names_the_switch() {
     assert!(ran.stdout.contains("unprivileged_userns_clone"), "{}", ran.whole());
 }
 
+/// What doctor says of this machine: version 2 of control groups and what is
+/// delegated, ids to map, and the limit that forbids user namespaces to all.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn doctor_tells_an_ordinary_user_what_is_missing_and_the_fix() {
+    need_static!();
+    let facts = |script: &str| {
+        let ran = inside("learner", &format!("{script} $UTH doctor --offline --format json"));
+        let said: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        move |section: &str, name: &str| {
+            let facts = said["facts"].as_array().unwrap().iter();
+            let found = facts.into_iter().find(|f| f["section"] == section && f["name"] == name);
+            found.unwrap_or_else(|| panic!("{section}/{name}")).clone()
+        }
+    };
+    let fact = facts("");
+    assert_eq!(fact("Control groups", "layout")["value"], "v2");
+    let delegated = fact("Control groups", "version 2");
+    assert!(delegated["fix"].as_str().unwrap().starts_with("systemd-run --user"), "{delegated}");
+    assert_eq!(fact("User namespaces", "a range of ids")["ok"], true);
+    assert_eq!(fact("You", "root")["fix"], "sudo /src/under-the-hood lesson 1");
+    let fact = facts("sudo sysctl -qw user.max_user_namespaces=0;");
+    for (section, name) in [("User namespaces", "user namespace"), ("Namespaces", "net")] {
+        let made = fact(section, name);
+        let reason = made["reason"].as_str().unwrap();
+        assert!(reason.starts_with("user.max_user_namespaces is 0"), "{made}");
+        let fix = made["fix"].as_str().unwrap();
+        assert!(fix.starts_with("sudo sysctl -w user.max_user_namespaces="), "{made}");
+    }
+}
+
 /// The static program is one: its loader is not needed in there.
 #[test]
 #[ignore = "needs the static build"]

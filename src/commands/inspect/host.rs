@@ -50,7 +50,7 @@ pub fn run(root: &Path, screen: &mut Screen) -> Result<u8> {
             "kernel": { "name": kernel.name, "release": kernel.release, "version": kernel.version },
             "architecture": kernel.architecture,
             "hostname": kernel.hostname,
-            "os_release": os,
+            "os_release": os.as_ref().map(lower_case),
             "boot_time": boot,
             "uptime_seconds": uptime,
             "virtual_machine": guest(&machine),
@@ -64,6 +64,11 @@ pub fn run(root: &Path, screen: &mut Screen) -> Result<u8> {
     facts.extend(of_machine(&kernel, boot, uptime, machine.as_ref(), container.as_ref()));
     print(&facts, screen)?;
     Ok(0)
+}
+
+/// Keys as everywhere in our JSON.
+fn lower_case(os: &BTreeMap<String, String>) -> BTreeMap<String, &str> {
+    os.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect()
 }
 
 fn of_software(

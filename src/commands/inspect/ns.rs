@@ -117,6 +117,7 @@ pub fn run(proc: &Path, args: &Ns, screen: &mut Screen) -> Result<u8> {
         }
         (None, None) => None,
     };
+    let hidden = process::hidden(proc);
     let related = args.tree || screen.json_wanted();
     let families =
         if related { namespace::families(proc, &census.namespaces) } else { HashMap::new() };
@@ -133,20 +134,18 @@ pub fn run(proc: &Path, args: &Ns, screen: &mut Screen) -> Result<u8> {
         screen.json(&json!({
             "namespaces": rows.iter().map(Row::json).collect::<Vec<_>>(),
             "closed_processes": census.closed,
+            "others_hidden": hidden,
             "host_pid": host,
         }))?;
     } else {
         screen.table(if args.tree { &TREE } else { &TABLE }, &rows)?;
-        say_what_is_missing(&census, &detective, screen);
+        say_what_is_missing(&census, &detective, hidden, screen);
     }
     Ok(0)
 }
 
 fn of_process(proc: &Path, pid: i32) -> Result<Ids> {
-    let ids = namespace::of_process(proc, pid).map_err(|error| match error.errno {
-        Some(_) => process::no_such(pid),
-        None => error,
-    })?;
+    let ids = namespace::of_process(proc, pid)?;
     if ids.iter().next().is_none() {
         let call = format!("readlink(\"{}/{pid}/ns/…\")", proc.display());
         return Err(Error::call(call, nix::errno::Errno::EACCES).hint(as_root("ns")));
@@ -154,7 +153,7 @@ fn of_process(proc: &Path, pid: i32) -> Result<Ids> {
     Ok(ids)
 }
 
-fn say_what_is_missing(census: &Census, detective: &Detective, screen: &Screen) {
+fn say_what_is_missing(census: &Census, detective: &Detective, hidden: bool, screen: &Screen) {
     if census.closed > 0 {
         let what = match census.closed {
             1 => "1 process was closed to us: what only it is in is not listed.".to_owned(),
@@ -163,6 +162,9 @@ fn say_what_is_missing(census: &Census, detective: &Detective, screen: &Screen) 
             }
         };
         screen.note(&format!("{what} {}", as_root("ns")));
+    }
+    if hidden {
+        screen.note("/proc is mounted with hidepid: processes of others are not even counted.");
     }
     if detective.host().pid != 1 {
         let what = detective.host().what;

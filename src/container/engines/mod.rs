@@ -160,11 +160,17 @@ impl Host {
     }
 }
 
+/// A container of ours and the namespaces of its first process.
+struct Ours {
+    container: Container,
+    ids: Ids,
+}
+
 /// Finds owners and remembers what it read of ancestors on the way.
 pub struct Detective {
     proc: PathBuf,
     host: Host,
-    ours: Vec<Container>,
+    ours: Vec<Ours>,
     briefs: HashMap<i32, Option<Brief>>,
     arguments: HashMap<i32, Vec<String>>,
     host_cgroups: Vec<String>,
@@ -174,11 +180,15 @@ impl Detective {
     /// Starts work on `proc`; reads which containers of ours are running.
     pub fn new(proc: &Path) -> crate::error::Result<Self> {
         let host = Host::find(proc)?;
+        let with_ids = |container: Container| Ours {
+            ids: of_process(proc, container.pid).unwrap_or_default(),
+            container,
+        };
         let host_cgroups = cgroup_path::of(proc, host.pid);
         Ok(Self {
             host,
             // A registry that cannot be read only means that names are missing.
-            ours: registry::list().unwrap_or_default(),
+            ours: registry::list().unwrap_or_default().into_iter().map(with_ids).collect(),
             briefs: HashMap::new(),
             arguments: HashMap::new(),
             host_cgroups,
@@ -192,8 +202,8 @@ impl Detective {
     }
 
     /// The containers of ours that are running.
-    pub fn ours(&self) -> &[Container] {
-        &self.ours
+    pub fn ours(&self) -> impl Iterator<Item = &Container> {
+        self.ours.iter().map(|ours| &ours.container)
     }
 
     /// Whom a process with these namespaces belongs to.
@@ -206,7 +216,7 @@ impl Detective {
         }
         let paths = cgroup_path::of(&self.proc, pid);
         let chain = self.chain(pid);
-        if let Some(verdict) = self.registered(&chain) {
+        if let Some(verdict) = self.registered(&chain, ids) {
             return verdict;
         }
         // What the host itself runs in (when it is a container) says nothing of who is inside of it.
@@ -248,19 +258,22 @@ impl Detective {
     }
 
     /// Ours: it descends from the first process of a container that `run` wrote
-    /// down, or from that container's shim (`exec` makes such).
-    fn registered(&self, chain: &[i32]) -> Option<Verdict> {
-        let ancestors = chain.get(1..).unwrap_or_default();
-        let container = self.ours.iter().find(|container| {
-            chain.contains(&container.pid) || ancestors.contains(&container.shim)
+    /// down, or is in its pid namespace (what `exec` started).
+    fn registered(&mut self, chain: &[i32], ids: &Ids) -> Option<Verdict> {
+        let pid =
+            |ids: &Ids| ids.get(Kind::Pid).filter(|id| self.host.ids.get(Kind::Pid) != Some(*id));
+        let ours = self.ours.iter().find(|ours| {
+            chain.contains(&ours.container.pid)
+                || (pid(ids).is_some() && pid(ids) == pid(&ours.ids))
         })?;
+        let Container { id, name, pid, .. } = &ours.container;
+        let found =
+            Found { engine: Engine::UnderTheHood, id: Some(id.clone()), name: Some(name.clone()) };
+        let first = *pid;
+        let shim = self.brief(first).map_or(0, |brief| brief.ppid);
         Some(Verdict {
-            owner: Owner::Container(Found {
-                engine: Engine::UnderTheHood,
-                id: Some(container.id.clone()),
-                name: Some(container.name.clone()),
-            }),
-            evidence: format!("its shim is pid {}", container.shim),
+            owner: Owner::Container(found),
+            evidence: format!("its first process is pid {first}, its shim pid {shim}"),
         })
     }
 

@@ -67,7 +67,7 @@ impl Plan {
         let result = self.make_watched(&mut watch, observer);
         let left = watch.end();
         let made = result.map_err(|error| self.with_room(error))?;
-        match left?.first() {
+        match left.first() {
             None => Ok((self.rootfs(), made)),
             Some(left) => Err(Error::new("tidying up after making the base image").said(left)),
         }

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -34,35 +33,6 @@ where
     serde_json::from_slice::<Result<T>>(&answer.output).unwrap_or_else(|_| {
         Err(Error::new(what).said(format!("the child process that tried it {}", answer.end)))
     })
-}
-
-/// Runs a program with its standard output connected to us and says what it
-/// wrote there; an exit code other than 0 is an error.
-pub fn output(program: &Path, args: &[&str], limit: Duration) -> Result<String> {
-    let what = format!("{} {}", program.display(), args.join(" "));
-    let answer =
-        capture(&what, limit, |pipe| i32::from(exec(program, args, &pipe).is_err()) * 127)?;
-    if answer.end == "exited with 0" {
-        Ok(String::from_utf8_lossy(&answer.output).into_owned())
-    } else {
-        Err(Error::new(what).said(format!("it {}", answer.end)))
-    }
-}
-
-fn exec(program: &Path, args: &[&str], stdout: &OwnedFd) -> Result<()> {
-    let c_string = |text: &[u8]| {
-        std::ffi::CString::new(text).map_err(|error| Error::new("execve").said(error))
-    };
-    let path = c_string(program.as_os_str().as_encoded_bytes())?;
-    let mut argv = vec![path.clone()];
-    for arg in args {
-        argv.push(c_string(arg.as_bytes())?);
-    }
-    let null = File::options().read(true).write(true).open("/dev/null").tried(|| "open")?;
-    nix::unistd::dup2_stdin(&null).tried(|| "dup2")?;
-    nix::unistd::dup2_stdout(stdout).tried(|| "dup2")?;
-    nix::unistd::dup2_stderr(&null).tried(|| "dup2")?;
-    nix::unistd::execv(&path, &argv).tried(|| "execve").map(|_| ())
 }
 
 /// What a child wrote, and how it ended.
@@ -191,13 +161,5 @@ mod tests {
         })
         .expect_err("it died");
         assert!(error.said.is_some_and(|said| said.contains("SIGKILL")));
-    }
-
-    #[test]
-    fn runs_programs() {
-        let sh = Path::new("/bin/sh");
-        assert_eq!(output(sh, &["-c", "echo $0 $1", "a", "b"], LIMIT), Ok("a b\n".to_owned()));
-        assert!(output(sh, &["-c", "exit 3"], LIMIT).is_err());
-        assert!(output(Path::new("/nowhere"), &[], LIMIT).is_err());
     }
 }

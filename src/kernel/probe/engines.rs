@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 pub enum State {
     /// Neither a program nor a socket.
     Absent,
-    /// It has no daemon, and its program runs.
+    /// Its program is there, and it has no daemon.
     Ready,
     /// Its daemon answers, and its processes are on this kernel.
     Here,
@@ -37,15 +37,15 @@ pub enum State {
 pub struct Found {
     /// Which one.
     pub engine: Engine,
-    /// What its program calls its version.
-    pub version: Option<String>,
-    /// Its socket.
-    pub socket: Option<PathBuf>,
+    /// Its program. It is not run, not even for its version: a mere `podman
+    /// --version` makes directories, and a snap's program some in the home.
+    pub program: Option<PathBuf>,
     /// How it is.
     pub state: State,
 }
 
-/// Looks for an engine, and asks its daemon if it has one.
+/// Looks for an engine, and asks its daemon, if it has one, whether its
+/// containers are here.
 pub fn look(engine: Engine, proc: &Path) -> Found {
     let (programs, daemon): (&[&str], Option<&str>) = match engine {
         Engine::Docker => (&["docker", "dockerd"], Some("dockerd")),
@@ -58,18 +58,17 @@ pub fn look(engine: Engine, proc: &Path) -> Found {
         Engine::Bwrap => (&["bwrap"], None),
     };
     let program = programs.iter().find_map(|name| tools::find_anywhere(name));
-    let version = program.as_ref().map(|path| child::output(path, &["--version"], LIMIT));
     let socket = sockets(engine).into_iter().find(|path| path.exists());
-    let state = match (&version, &socket, daemon) {
-        (None, None, _) => State::Absent,
-        (_, Some(socket), Some(daemon)) => ask(engine, socket, daemon, proc),
+    let state = match (&program, socket, daemon) {
+        (_, Some(socket), Some(daemon)) => ask(engine, &socket, daemon, proc),
+        (None, ..) => State::Absent,
+        (_, None, Some(daemon)) if runs(proc, daemon) => {
+            State::Closed(format!("{daemon} runs, but no socket of it is to be seen"))
+        }
         (_, None, Some(daemon)) => State::Stopped(format!("{daemon} has no socket")),
-        (Some(Err(error)), _, None) => State::Stopped(error.to_string()),
-        (Some(Ok(_)), _, None) => State::Ready,
-        (None, Some(_), None) => State::Absent,
+        (Some(_), _, None) => State::Ready,
     };
-    let first_line = |text: String| text.lines().next().unwrap_or_default().trim().to_owned();
-    Found { engine, version: version.and_then(Result::ok).map(first_line), socket, state }
+    Found { engine, program, state }
 }
 
 /// Where an engine listens, the more particular first.
@@ -274,16 +273,16 @@ impl Found {
                 let start = if !there && let Some(command) = tools::install(name, os) {
                     command
                 } else if Path::new("/run/systemd/system").exists() {
-                    format!("sudo systemctl start {name}")
+                    identity::privileged(&format!("systemctl start {name}"))
                 } else {
-                    format!("sudo {daemon} &")
+                    format!("{} &", identity::privileged(daemon))
                 };
                 Verdict::fixable(format!("{name} does not run: {reason}"), start)
             }
         }
     }
 
-    /// For people: `running here; Docker version 26.1.5`.
+    /// For people: `running, its processes are on this kernel; /usr/bin/docker`.
     pub fn described(&self) -> String {
         let state = match &self.state {
             State::Absent => return "not installed".to_owned(),
@@ -291,10 +290,10 @@ impl Found {
             State::Here => "running, its processes are on this kernel",
             State::Elsewhere(_) => "running, but not on this kernel",
             State::Closed(_) => "running, closed to you",
-            State::Stopped(_) => "installed, not running",
+            State::Stopped(_) => "not running",
         };
-        match &self.version {
-            Some(version) => format!("{state}; {version}"),
+        match &self.program {
+            Some(program) => format!("{state}; {}", program.display()),
             None => state.to_owned(),
         }
     }

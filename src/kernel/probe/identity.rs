@@ -93,7 +93,16 @@ pub fn program() -> PathBuf {
 /// The same for a program that is given.
 pub fn as_root(program: &Path, args: &str) -> String {
     let command = format!("{} {args}", quoted(&program.to_string_lossy()));
-    let command = command.trim_end();
+    with_sudo(command.trim_end())
+}
+
+/// A command that takes root, as we would have to type it; some distributions
+/// come without sudo.
+pub fn privileged(command: &str) -> String {
+    if rustix::process::geteuid().is_root() { command.to_owned() } else { with_sudo(command) }
+}
+
+fn with_sudo(command: &str) -> String {
     if tools::find("sudo").is_none() && tools::find("su").is_some() {
         return format!("su -c {}", quoted(command));
     }

@@ -26,7 +26,7 @@ pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;
 
-use crate::error::Result;
+use crate::error::{Context, Exit, Result};
 use crate::kernel::host;
 use userns::{FileSystem, Where};
 
@@ -123,6 +123,19 @@ impl Facts {
         Self { offline, ..self }
     }
 
+    /// Nothing can be known without /proc.
+    pub fn possible(&self) -> Result<()> {
+        let status = self.root.join("proc/self/status");
+        std::fs::metadata(&status).tried(|| format!("stat({status:?})")).map(drop).map_err(
+            |error| {
+                error.exit(Exit::CannotRun).hint(format!(
+                    "Is /proc mounted? `{}` mounts it.",
+                    identity::privileged("mount -t proc proc /proc")
+                ))
+            },
+        )
+    }
+
     /// Kernel, distribution, and what "the host" is.
     pub fn host(&self) -> &Host {
         self.host.get_or_init(|| Host::read(&self.root))
@@ -197,7 +210,7 @@ impl Facts {
             (missing @ Verdict::Missing { .. }, _) => missing,
             (_, Ok(())) => Verdict::Met,
             (_, Err(error)) if error.is(nix::errno::Errno::ENODEV) => {
-                Verdict::fixable(error.to_string(), "sudo modprobe overlay")
+                Verdict::fixable(error.to_string(), identity::privileged("modprobe overlay"))
             }
             (_, Err(error)) if place == Where::Inside => Verdict::fixable(
                 format!("{error}; in a user namespace it takes Linux 5.11"),

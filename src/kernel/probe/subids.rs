@@ -72,18 +72,19 @@ impl SubordinateIds {
                     format!("{} is neither setuid root nor has it capabilities", path.display());
                 return Some(Verdict::fixable(
                     reason,
-                    format!("sudo chmod u+s {}", path.display()),
+                    identity::privileged(&format!("chmod u+s {}", path.display())),
                 ));
             }
         }
         for (ranges, file) in [(&self.uids, "subuid"), (&self.gids, "subgid")] {
             if ranges.is_empty() {
                 let reason = format!("/etc/{file} has no range for {}", self.user);
-                let fix = format!(
-                    "sudo usermod --add-{file}s 100000-165535 {} (a range that nobody else has)",
-                    self.user
-                );
-                return Some(Verdict::fixable(reason, fix));
+                let command = format!("usermod --add-{file}s 100000-165535 {}", self.user);
+                let fix = identity::privileged(&command);
+                return Some(Verdict::fixable(
+                    reason,
+                    format!("{fix}  # a range that nobody else has"),
+                ));
             }
         }
         None
@@ -180,9 +181,9 @@ mod tests {
         assert_eq!(with(&range, good), None);
         let plain = [("/usr/bin/newuidmap", None), ("/usr/bin/newgidmap", setuid)];
         let Some(Verdict::Missing { fix, .. }) = with(&range, plain) else { panic!("missing") };
-        assert_eq!(fix.as_deref(), Some("sudo chmod u+s /usr/bin/newuidmap"));
+        assert!(fix.is_some_and(|fix| fix.contains("chmod u+s /usr/bin/newuidmap")));
         let Some(Verdict::Missing { reason, fix }) = with(&[], good) else { panic!("missing") };
         assert_eq!(reason, "/etc/subuid has no range for learner");
-        assert!(fix.is_some_and(|fix| fix.starts_with("sudo usermod --add-subuids ")));
+        assert!(fix.is_some_and(|fix| fix.contains("usermod --add-subuids ")));
     }
 }

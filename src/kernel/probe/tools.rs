@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::Verdict;
+use super::{Verdict, identity};
 
 /// How packages are installed: one entry per family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +99,14 @@ pub fn install(name: &str, os: &OsRelease) -> Option<String> {
     let family = family(os)?;
     let (_, packages) = PACKAGES.iter().find(|(program, _)| *program == name)?;
     let package = packages[family as usize];
-    Some(match family {
-        Family::Debian => format!("sudo apt-get install {package}"),
-        Family::Fedora => format!("sudo dnf install {package}"),
-        Family::Arch => format!("sudo pacman -S {package}"),
-        Family::Alpine => format!("sudo apk add {package}"),
-        Family::Suse => format!("sudo zypper install {package}"),
-    })
+    let command = match family {
+        Family::Debian => format!("apt-get install {package}"),
+        Family::Fedora => format!("dnf install {package}"),
+        Family::Arch => format!("pacman -S {package}"),
+        Family::Alpine => format!("apk add {package}"),
+        Family::Suse => format!("zypper install {package}"),
+    };
+    Some(identity::privileged(&command))
 }
 
 /// By ID, then by ID_LIKE (os-release(5)).
@@ -131,12 +132,15 @@ mod tests {
 
     #[test]
     fn packages_are_named_as_the_distribution_names_them() {
-        let command = |id, like| install("ps", &os(id, like));
-        assert_eq!(command("debian", "").as_deref(), Some("sudo apt-get install procps"));
+        let command = |id, like| {
+            let command = install("ps", &os(id, like))?;
+            Some(command.trim_start_matches("sudo ").trim_start_matches("su -c ").replace('\'', ""))
+        };
+        assert_eq!(command("debian", "").as_deref(), Some("apt-get install procps"));
         let mint = command("linuxmint", "ubuntu debian");
-        assert_eq!(mint.as_deref(), Some("sudo apt-get install procps"));
+        assert_eq!(mint.as_deref(), Some("apt-get install procps"));
         let rocky = command("rocky", "rhel centos fedora");
-        assert_eq!(rocky.as_deref(), Some("sudo dnf install procps-ng"));
+        assert_eq!(rocky.as_deref(), Some("dnf install procps-ng"));
         assert_eq!(command("plan9", ""), None);
         assert_eq!(install("no-such-program", &os("debian", "")), None);
     }

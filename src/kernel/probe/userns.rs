@@ -221,8 +221,8 @@ impl Switches {
     /// Why the kernel answered with `error`, and what to type, the gentlest first.
     pub fn explain(&self, error: &Error, program: &Path, root: bool) -> Verdict {
         let answer = error.to_string();
-        let one_time = |sysctl: &str| format!("sudo sysctl -w {sysctl}");
-        let (reason, fixes) = if self.max_user_namespaces == Some(0) {
+        let one_time = |sysctl: &str| identity::privileged(&format!("sysctl -w {sysctl}"));
+        let (reason, fixes) = if self.max_user_namespaces == Some(0) && error.is(Errno::ENOSPC) {
             let sysctl = "user.max_user_namespaces=15000";
             ("user.max_user_namespaces is 0".to_owned(), vec![one_time(sysctl)])
         } else if !root && self.unprivileged_userns_clone == Some(0) {
@@ -325,7 +325,7 @@ mod tests {
         let none = switches(&[("user/max_user_namespaces", "0\n")]);
         let (reason, fix) = explain(&none, Errno::ENOSPC, true);
         assert!(reason.contains("user.max_user_namespaces is 0"), "{reason}");
-        assert!(fix.starts_with("sudo sysctl -w user.max_user_namespaces="), "{fix}");
+        assert!(fix.contains("sysctl -w user.max_user_namespaces="), "{fix}");
         let debian = switches(&[("kernel/unprivileged_userns_clone", "0\n")]);
         let (reason, fix) = explain(&debian, Errno::EPERM, false);
         assert!(reason.contains("unprivileged_userns_clone"), "{reason}");

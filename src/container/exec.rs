@@ -1,0 +1,128 @@
+//! Another process in a running container: setns(2), then as in `run`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::container::attach::{Ending, attach};
+use crate::container::launch::{listen, standard_streams};
+use crate::container::machine::Machine;
+use crate::container::plan;
+use crate::container::registry::Container;
+use crate::container::spec::Process;
+use crate::error::{Context, Error, Exit, Result};
+use crate::kernel::channel::Channel;
+use crate::kernel::enter::{FromInit, SetNs, ToInit, Undumpable, UnshareMounts, first_steps};
+use crate::kernel::op::{Op, Slots, describe};
+use crate::kernel::pidfd::PidFd;
+use crate::kernel::raw;
+use crate::kernel::session::{DeathSignal, NewSession};
+use crate::kernel::watcher::Status;
+use crate::step::{Actor, Observer, Step};
+
+/// What is done to enter.
+pub struct Plan {
+    newborn: Vec<Op>,
+    init: Vec<Op>,
+    in_child: Vec<Op>,
+}
+
+impl Plan {
+    /// The plan for a process in this container.
+    pub fn new(container: &Container, process: &Process, machine: &Machine) -> Result<Self> {
+        let differing = differing_namespaces(container.pid)?;
+        let (user, others): (Vec<_>, Vec<_>) =
+            differing.into_iter().partition(|name| name == "user");
+        let mut newborn = vec![Op::from(Undumpable)];
+        if !user.is_empty() {
+            // First: it gives the right to enter the others.
+            newborn.push(SetNs { namespaces: user }.into());
+        }
+        if !process.detached {
+            newborn.push(DeathSignal.into());
+        }
+        newborn.push(UnshareMounts.into());
+        newborn.extend(plan::binary(machine));
+        let mut init = vec![Op::from(Undumpable), SetNs { namespaces: others }.into()];
+        if process.detached {
+            init.push(NewSession.into());
+        }
+        let mut in_child = vec![Op::from(NewSession)];
+        in_child.extend(plan::command(process, machine));
+        Ok(Self { newborn, init, in_child })
+    }
+
+    /// What `--dry-run` shows.
+    pub fn steps(&self) -> Vec<Step> {
+        let ops = [self.newborn.as_slice(), &self.init, &self.in_child].concat();
+        describe(&ops, Actor::Init)
+    }
+}
+
+/// The namespaces in which this process is not already.
+fn differing_namespaces(pid: i32) -> Result<Vec<String>> {
+    let mut differing = Vec::new();
+    for (name, ..) in crate::kernel::clone::NAMESPACES {
+        let link = |process: &str| {
+            let path = format!("/proc/{process}/ns/{name}");
+            std::fs::read_link(&path).tried(|| format!("readlink({path:?})"))
+        };
+        if link(&pid.to_string())? != link("self")? {
+            differing.push(name.to_owned());
+        }
+    }
+    Ok(differing)
+}
+
+/// Starts a process in the container; how it ended, or `None` when it goes on
+/// in the background.
+pub fn exec(
+    container: &Container,
+    process: &Process,
+    plan: Plan,
+    observer: &mut dyn Observer,
+) -> Result<Option<Status>> {
+    let target = PidFd::open_if_started_at(container.pid, container.start)?.ok_or_else(|| {
+        Error::new(format!("container {} has ended meanwhile", container.name)).exit(Exit::Engine)
+    })?;
+    let own = PidFd::open(nix::unistd::getpid().as_raw())?;
+    let (ours, theirs) = Channel::pair()?;
+    let mut fds = standard_streams(process)?;
+    fds.push(theirs.into());
+    let Some(pid) = raw::fork().tried(|| "fork()")? else { first_steps(fds) };
+    drop(fds);
+    let names = || vec!["target".to_owned(), "parent".to_owned()];
+    let handed = [target.as_fd(), own.as_fd()];
+    let mut slots = Slots::default();
+    slots.set("target", container.pid);
+    ours.send(&ToInit::Go { ops: plan.newborn, fds: names(), slots: slots.clone() }, &handed)?;
+    let message =
+        ToInit::Plan { ops: plan.init, in_child: Some(plan.in_child), slots, fds: names() };
+    ours.send(&message, &handed)?;
+    let started = listen(&ours, observer);
+    if process.detached {
+        return started.map(|_| None);
+    }
+    let result = started.and_then(|started| {
+        let process = PidFd::open(started.pid.unwrap_or(pid))?;
+        attach(&process, started.console, &mut ByChannel(&ours), observer)
+    });
+    drop(ours);
+    raw::reap(pid);
+    result.map(Some)
+}
+
+/// The process in between says how its child ended.
+struct ByChannel<'a>(&'a Channel);
+
+impl Ending for ByChannel<'_> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    fn ended(&mut self) -> Result<Status> {
+        match self.0.receive::<FromInit>()? {
+            Some((FromInit::Exited(status), _)) => Ok(status),
+            // Killed with the whole container, or by hand.
+            _ => Ok(Status::Signal(libc::SIGKILL)),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Starting a container: the plan is performed, by the launcher on this side
+//! and by `__init` on the other.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::container::attach::{Ending, attach};
+use crate::container::machine::Machine;
+use crate::container::plan::Plan;
+use crate::container::registry;
+use crate::container::spec::{Process, Spec, usage};
+use crate::error::{Context, Error, Exit, Result};
+use crate::home::Place;
+use crate::kernel::channel::Channel;
+use crate::kernel::enter::{FromInit, ToInit};
+use crate::kernel::op::{Slots, World, perform_all};
+use crate::kernel::pidfd::PidFd;
+use crate::kernel::watcher::{Status, Watch};
+use crate::step::{Actor, Observer, Step};
+
+/// What became of a container.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It runs in the background.
+    Running,
+    /// Its command ended, and this could not be undone.
+    Ended(Status, Vec<String>),
+}
+
+/// Begins the journal of a container; its token is the container's id.
+pub fn watch(command: &str) -> Result<Watch> {
+    registry::directory()?;
+    Watch::start(Place::Run, command)
+}
+
+/// Starts the container, and stays with it unless it is detached.
+pub fn launch(
+    spec: &Spec,
+    machine: &Machine,
+    mut watch: Watch,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let plan = Plan::new(spec, machine)?;
+    match start(spec, plan, &mut watch, observer) {
+        Err(error) => {
+            // Only when everything is undone again is the failure told.
+            watch.end();
+            Err(error)
+        }
+        Ok(started) if spec.process.detached => {
+            watch.detach(started.console)?;
+            Ok(Outcome::Running)
+        }
+        Ok(started) => {
+            let mut ending = ByWatch(watch);
+            let status = attach(&started.process, started.console, &mut ending, observer)?;
+            Ok(Outcome::Ended(status, ending.0.end()))
+        }
+    }
+}
+
+struct Started {
+    process: PidFd,
+    console: Option<OwnedFd>,
+}
+
+fn start(
+    spec: &Spec,
+    plan: Plan,
+    watch: &mut Watch,
+    observer: &mut dyn Observer,
+) -> Result<Started> {
+    let (ours, theirs) = Channel::pair()?;
+    let mut slots = Slots::default();
+    let lock = registry::lock()?;
+    name_is_free(&spec.name)?;
+    let parent = PidFd::open(watch.pid())?;
+    slots.set("shim", watch.pid());
+    let mut world = World::new(&mut slots);
+    world.hand_over = standard_streams(&spec.process)?;
+    world.hand_over.push(theirs.into());
+    world.watch = Some(watch);
+    perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
+    drop(world);
+    drop(lock);
+    let process = PidFd::open(slots.number("pid")?)?;
+    ours.send(&ToInit::Go { ops: plan.newborn, slots: slots.clone(), fds: Vec::new() }, &[])?;
+    let message =
+        ToInit::Plan { ops: plan.init, in_child: None, slots, fds: vec!["parent".to_owned()] };
+    ours.send(&message, &[parent.as_fd()])?;
+    let console = listen(&ours, observer)?.console;
+    Ok(Started { process, console })
+}
+
+fn name_is_free(name: &str) -> Result<()> {
+    match registry::list()?.iter().find(|running| running.name == name) {
+        None => Ok(()),
+        Some(running) => {
+            Err(usage(format!("the name {name} is taken by container {}", running.id)).hint(
+                format!("Stop it with `under-the-hood stop {name}`, or choose another name."),
+            ))
+        }
+    }
+}
+
+/// What was heard of a process until it became its command.
+#[derive(Default)]
+pub struct Heard {
+    /// Our end of its terminal.
+    pub console: Option<OwnedFd>,
+    /// Its pid, when it is a child of the one that entered.
+    pub pid: Option<i32>,
+}
+
+/// Hears of every step until the process has become its command.
+pub fn listen(channel: &Channel, observer: &mut dyn Observer) -> Result<Heard> {
+    let mut heard = Heard::default();
+    let mut executing: Option<Step> = None;
+    loop {
+        match channel.receive::<FromInit>()? {
+            Some((FromInit::Step(step), _)) => {
+                // A step that failed may be the very exec that was announced.
+                executing = None;
+                observer.step(&step);
+            }
+            Some((FromInit::Console, fds)) => heard.console = fds.into_iter().next(),
+            Some((FromInit::Executing(step), _)) => executing = Some(step),
+            Some((FromInit::Failed(error), _)) => return Err(in_container(error)),
+            Some((FromInit::Started(pid), _)) => {
+                heard.pid = Some(pid);
+                break;
+            }
+            None => break,
+            Some((FromInit::Exited(_), _)) => return Err(died()),
+        }
+    }
+    let mut step = executing.ok_or_else(died)?;
+    step.result = Some(Ok("0".to_owned()));
+    observer.step(&step);
+    Ok(heard)
+}
+
+/// What failed before the command ran is docker's 125.
+fn in_container(error: Error) -> Error {
+    match error.exit {
+        Exit::Failed => error.exit(Exit::Engine),
+        _ => error,
+    }
+}
+
+fn died() -> Error {
+    Error::new("the container's init ended before it became the command")
+        .said("somebody or something killed it")
+        .hint("`--explain` shows how far it came; `dmesg` may say why the kernel killed it.")
+        .exit(Exit::Engine)
+}
+
+/// What becomes 0, 1 and 2 of the process.
+pub fn standard_streams(process: &Process) -> Result<Vec<OwnedFd>> {
+    let null = || -> Result<OwnedFd> {
+        let file = File::options().read(true).write(true).open("/dev/null");
+        Ok(file.tried(|| "open(\"/dev/null\")")?.into())
+    };
+    let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().tried(|| "dup()");
+    if process.terminal || process.detached {
+        return Ok(vec![null()?, null()?, null()?]);
+    }
+    let stdin = if process.interactive { own(std::io::stdin().as_fd())? } else { null()? };
+    Ok(vec![stdin, own(std::io::stdout().as_fd())?, own(std::io::stderr().as_fd())?])
+}
+
+/// The watcher says when the container has ended, with everything undone.
+struct ByWatch(Watch);
+
+impl Ending for ByWatch {
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    fn ended(&mut self) -> Result<Status> {
+        self.0.exited()
+    }
+}

@@ -1,0 +1,122 @@
+//! What this machine offers a container, looked at before anything is planned,
+//! so that a plan has no branches.
+
+use std::path::{Path, PathBuf};
+
+use rustix::thread::CapabilitySet;
+
+use crate::error::{Context, Result};
+use crate::kernel::user::{self, Kind, Range};
+
+/// Paths in /proc and /sys that docker hides from a container: they tell about
+/// the host, or belong to it.
+const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// Paths in /proc that docker makes read-only: writing there is felt outside.
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// The facts that a plan depends on.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where our own program is.
+    pub binary: PathBuf,
+    /// The id maps of a new user namespace, when one is needed: without
+    /// CAP_SYS_ADMIN it is what gives the right to all other namespaces.
+    pub user: Option<UserMap>,
+    /// What is masked, and whether it is a directory.
+    pub masked: Vec<(String, bool)>,
+    /// What is made read-only.
+    pub read_only: Vec<String>,
+    /// Whether overlayfs can be had; without it the root file system is copied.
+    pub overlay: bool,
+    /// What /etc/resolv.conf says.
+    pub name_servers: String,
+}
+
+/// Who is who in a new user namespace.
+#[derive(Debug, Clone)]
+pub struct UserMap {
+    /// The maps for users and for groups.
+    pub maps: [(Kind, Vec<Range>, Option<PathBuf>); 2],
+    /// Whether more than one id is mapped.
+    pub full: bool,
+}
+
+impl Machine {
+    /// Looks at this machine. Changes nothing.
+    pub fn look() -> Result<Self> {
+        let binary = std::env::current_exe().tried(|| "readlink(\"/proc/self/exe\")")?;
+        let capabilities = rustix::thread::capabilities(None).tried(|| "capget()")?;
+        let user = (!capabilities.effective.contains(CapabilitySet::SYS_ADMIN)).then(user_map);
+        let masked = MASKED.iter().filter_map(|path| {
+            let metadata = Path::new(path).metadata().ok()?;
+            Some(((*path).to_owned(), metadata.is_dir()))
+        });
+        let read_only = READ_ONLY.iter().filter(|path| Path::new(path).exists());
+        Ok(Self {
+            overlay: overlay_can_be_had(user.is_some()),
+            name_servers: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            binary,
+            user,
+            masked: masked.collect(),
+            read_only: read_only.map(|path| (*path).to_owned()).collect(),
+        })
+    }
+}
+
+fn user_map() -> UserMap {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+    let ranges = |file: &str| user::subordinate(Path::new(file), name.as_deref(), uid);
+    let (uids, gids) = (ranges("/etc/subuid"), ranges("/etc/subgid"));
+    let helpers = (program("newuidmap"), program("newgidmap"));
+    if let (Some(newuidmap), Some(newgidmap), false, false) =
+        (helpers.0, helpers.1, uids.is_empty(), gids.is_empty())
+    {
+        return UserMap {
+            maps: [
+                (Kind::Uid, user::root_and(uid, &uids), Some(newuidmap)),
+                (Kind::Gid, user::root_and(gid, &gids), Some(newgidmap)),
+            ],
+            full: true,
+        };
+    }
+    UserMap {
+        maps: [
+            (Kind::Uid, user::root_and(uid, &[]), None),
+            (Kind::Gid, user::root_and(gid, &[]), None),
+        ],
+        full: false,
+    }
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Inside a user namespace overlayfs may be mounted since Linux 5.11.
+fn overlay_can_be_had(in_user_namespace: bool) -> bool {
+    let known =
+        std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| list.contains("\toverlay\n"));
+    // A module not loaded yet is loaded by the first mount, but only for root.
+    let loadable = !in_user_namespace && Path::new("/proc/modules").exists();
+    let new_enough = procfs::sys::kernel::Version::current()
+        .is_ok_and(|version| (version.major, version.minor) >= (5, 11));
+    (known || loadable) && (!in_user_namespace || new_enough)
+}

@@ -1,0 +1,70 @@
+//! Stopping a container: SIGTERM, and SIGKILL when that is not enough.
+
+use std::time::{Duration, Instant};
+
+use crate::container::registry::{self, Container};
+use crate::error::{Error, Result};
+use crate::kernel::op::{Op, Slots, World};
+use crate::kernel::pidfd::{PidFd, SendSignal};
+use crate::step::{Actor, Observer};
+
+/// The two operations; the second is only performed if the first is not enough.
+pub fn plan(container: &Container, seconds: u32) -> [Op; 2] {
+    let send = |signal, why: String| {
+        SendSignal { pid: container.pid, start: container.start, signal, why }.into()
+    };
+    [
+        send(libc::SIGTERM, "asks the container's first process to end".to_owned()),
+        send(
+            libc::SIGKILL,
+            format!("if it is still there after {seconds} s: this signal cannot be ignored"),
+        ),
+    ]
+}
+
+/// Stops it and waits until its shim has cleared up after it.
+pub fn stop(container: &Container, seconds: u32, observer: &mut dyn Observer) -> Result<()> {
+    let Some(process) = PidFd::open_if_started_at(container.pid, container.start)? else {
+        return Ok(());
+    };
+    let mut slots = Slots::default();
+    let mut world = World::new(&mut slots);
+    for (op, patience) in plan(container, seconds).iter().zip([seconds.saturating_mul(1000), 2000])
+    {
+        op.perform(Actor::Launcher, &mut world, observer)?;
+        if ended(&process, patience)? {
+            return cleared_up(container);
+        }
+    }
+    Err(Error::new(format!("waiting for container {} to end after SIGKILL", container.name)).hint(
+        format!(
+            "Its process {} is stuck in the kernel; `cat /proc/{0}/stack` (as root) shows where.",
+            container.pid
+        ),
+    ))
+}
+
+fn ended(process: &PidFd, milliseconds: u32) -> Result<bool> {
+    let until = Instant::now() + Duration::from_millis(u64::from(milliseconds));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if process.wait(u32::try_from(left.as_millis()).unwrap_or(u32::MAX))? {
+            return Ok(true);
+        }
+        if left.is_zero() {
+            return Ok(false);
+        }
+    }
+}
+
+/// The shim removes the record last of all; if it was killed, the sweep does.
+fn cleared_up(container: &Container) -> Result<()> {
+    let record = registry::path(&container.id)?;
+    for _ in 0..200 {
+        if !record.exists() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    crate::kernel::undo::sweep().map(drop)
+}
