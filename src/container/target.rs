@@ -55,7 +55,11 @@ pub fn container(
         !name.is_empty() && id.as_ref().is_some_and(|id| id.starts_with(name))
     };
     let by_id: Vec<_> = candidates.iter().filter(|(_, found)| begins(&found.id)).collect();
-    let matching = if exact.is_empty() { by_id } else { exact };
+    let mut matching = if exact.is_empty() { by_id } else { exact };
+    // A name in our own registry is meant before the same name in another user's.
+    if matching.iter().any(|(_, found)| registered(found)) {
+        matching.retain(|(_, found)| registered(found) || found.engine != Engine::UnderTheHood);
+    }
     match matching.as_slice() {
         [(pid, found)] => Ok(Target { pid: *pid, container: Some(found.clone()) }),
         [] => Err(not_running(text, &all)),
@@ -82,7 +86,9 @@ pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(
         census.sets.iter().partition(|set| set.ids.get(Kind::Pid) == hosts);
     for set in inside.into_iter().chain(outside) {
         let Owner::Container(found) = detective.owner(set.pid, &set.ids).owner else { continue };
-        let named = found.name.is_some() || found.id.is_some();
+        // Names of ours are unique in one registry only.
+        let named =
+            found.id.is_some() || found.engine != Engine::UnderTheHood && found.name.is_some();
         if named && all.iter().any(|(_, known)| known.same(&found)) {
             continue;
         }
@@ -93,6 +99,11 @@ pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(
         }
     }
     all
+}
+
+/// Ours, and in the registry that we read: nothing else tells an id of ours.
+fn registered(found: &Found) -> bool {
+    found.engine == Engine::UnderTheHood && found.id.is_some()
 }
 
 /// Climbs from a process to the one that is pid 1 of the same pid namespace,

@@ -288,3 +288,35 @@ fn the_host_is_what_uname_and_os_release_say() {
     assert_eq!(json["modules"].as_u64(), modules.map(|count| count as u64));
     assert_eq!(json["modules_supported"], modules.is_some());
 }
+
+/// Ours, by the registry; and from another `UTH_HOME`, by its shim alone.
+#[test]
+fn our_own_container_is_known_and_its_shim_seen() {
+    need!(user_namespace);
+    let (uth, stranger) = (Uth::new(), Uth::new());
+    uth.run(["run", "-d", "--name", "known", "base", "sleep", "60"]).ok();
+    uth.run(["exec", "-d", "known", "sleep", "61"]).ok();
+    let process = uth.run(["inspect", "process", "known", "--format", "json"]).ok().json();
+    let pid = process["pid"].to_string();
+    let from_afar = stranger.run(["inspect", "process", &pid, "--format", "json"]).ok().json();
+    let rows = uth.run(["inspect", "ns", "--container", "known", "--format", "json"]).ok();
+    uth.run(["stop", "-t", "0", "known"]).ok();
+    for json in [&process, &from_afar] {
+        assert_eq!(json["owner"]["engine"], "under-the-hood", "{json:#}");
+        assert_eq!(json["owner"]["name"], "known", "{json:#}");
+        let ancestry = json["ancestry"].as_array().unwrap();
+        assert_eq!(ancestry[ancestry.len() - 2]["cmd"], "under-the-hood: shim of known");
+        assert_eq!(json["seccomp"]["filters"], 2, "{json:#}");
+    }
+    for row in rows.json()["namespaces"].as_array().unwrap() {
+        let own = row["owner"]["kind"] == "container";
+        let kind = row["type"].as_str().unwrap();
+        assert_eq!(row["owner"]["label"], if own { "under-the-hood:known" } else { "host" });
+        let shared = kind == "time" || kind == "user" && rustix::process::geteuid().is_root();
+        assert_eq!(own, !shared, "{row:#}");
+        let both = row["nprocs"].as_u64() >= Some(2);
+        assert!(both, "exec's process is in it too: {row:#}");
+    }
+    let gone = uth.run(["inspect", "process", "known"]).one_error(1);
+    assert!(gone.stderr.contains("no container known is running"), "{}", gone.whole());
+}

@@ -83,13 +83,15 @@ fn machine(arguments: &[String]) -> Option<String> {
 }
 
 /// A container of ours that is not in our registry: another user's, or another
-/// UTH_HOME's. Its shim has the title `under-the-hood: shim of ID`.
+/// UTH_HOME's. Its shim has the title `under-the-hood: shim of NAME`, of which
+/// a short command line leaves room for the beginning only.
 fn ours(arguments: &[String]) -> Option<Found> {
-    if let Some(id) = arguments.first().and_then(|title| title.rsplit_once(": shim of ")) {
-        let id = Some(id.1.to_owned());
-        return Some(Found { engine: Engine::UnderTheHood, id, name: None });
+    let title = arguments.first().and_then(|title| title.strip_prefix("under-the-hood: "));
+    if let Some(title) = title {
+        let name = title.strip_prefix("shim of ").map(str::to_owned);
+        return Some(Found { engine: Engine::UnderTheHood, id: None, name });
     }
-    arguments.iter().any(|argument| argument == "run").then(|| {
+    arguments.iter().any(|argument| argument == "run" || argument == "__init").then(|| {
         let name =
             arguments.iter().enumerate().find_map(|(at, argument)| match argument.as_str() {
                 "--name" => arguments.get(at + 1).cloned(),
@@ -126,7 +128,8 @@ mod tests {
             ("/usr/bin/systemd-nspawn|-D|/srv/tree/", "nspawn:tree"),
             ("bwrap|--ro-bind|/|/", "bwrap"),
             ("[lxc monitor] /var/lib/lxc web", "lxc:web"),
-            ("under-the-hood: shim of b4da30d40cb0", "under-the-hood:b4da30d40cb0"),
+            ("under-the-hood: shim of box", "under-the-hood:box"),
+            ("under-the-hood: shi", "under-the-hood"),
             ("/root/.cargo/bin/under-the-hood|run|-d|--name|box|base", "under-the-hood:box"),
         ] {
             assert_eq!(label(line).as_deref(), Some(expected), "{line}");

@@ -165,7 +165,9 @@ enum Look {
 /// Reads a process's links one by one: of a zombie only `pid` and `user` are
 /// left, and an older kernel has fewer than eight.
 fn links(proc: BorrowedFd<'_>, pid: i32) -> Look {
-    let ns = match open_below(proc, pid, "ns") {
+    // Of a zombie the directory is root's and may not be read by others, but
+    // its links may still be followed by name; O_PATH asks for no more.
+    let ns = match open_below(proc, pid, "ns", OFlags::PATH) {
         Ok(ns) => ns,
         Err(Errno::ACCESS | Errno::PERM) => return Look::Closed,
         Err(_) => return Look::Gone,
@@ -197,7 +199,7 @@ fn open_namespaces(proc: BorrowedFd<'_>, pid: i32, open: &mut Vec<Open>) {
     // Fewer entries than surely fit into the buffer: there are no more, and
     // the second getdents that would say so can be saved.
     const SURELY_ALL: usize = 128;
-    let Ok(directory) = open_below(proc, pid, "fd") else { return };
+    let Ok(directory) = open_below(proc, pid, "fd", OFlags::RDONLY) else { return };
     let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(&directory, &mut buffer);
     let mut seen = 0;
@@ -216,18 +218,13 @@ fn open_namespaces(proc: BorrowedFd<'_>, pid: i32, open: &mut Vec<Open>) {
 }
 
 /// Opens /proc/PID/NAME without allocating.
-fn open_below(proc: BorrowedFd<'_>, pid: i32, name: &str) -> Result<OwnedFd, Errno> {
+fn open_below(proc: BorrowedFd<'_>, pid: i32, name: &str, how: OFlags) -> Result<OwnedFd, Errno> {
     use std::io::Write;
     let mut path = [0u8; 24];
     let mut rest = &mut path[..];
     write!(rest, "{pid}/{name}").map_err(|_| Errno::NAMETOOLONG)?;
     let length = 24 - rest.len();
-    openat(
-        proc,
-        &path[..length],
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    openat(proc, &path[..length], how | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// One entry for each distinct set, ordered by lowest pid.
