@@ -259,7 +259,8 @@ fn opened(title: &str) -> Result<(Watch, PathBuf)> {
 fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
     let left = watch.end();
     let begun = Instant::now();
-    let shims: Vec<_> = bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
+    let shims: Vec<_> =
+        bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
     let there = |shim: &i32| start_of(*shim).is_some();
     while shims.iter().any(there) && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));
