@@ -47,7 +47,7 @@ struct Session {
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
     pub fn new(title: &str, look: (bool, usize)) -> Result<Self> {
-        let world = World { bound: Vec::new(), program: perform::own_program()? };
+        let world = World { program: perform::own_program()?, ..World::default() };
         let (watch, session) = opened(title)?;
         let mut stage = Self { title: title.to_owned(), watch, session, world, look };
         stage.tell_session()?;
@@ -120,14 +120,25 @@ impl Stage {
         self.watch.done(n, &identity)
     }
 
-    /// What an exercise is going to leave that is there already: not the lesson's.
-    pub fn there_before(&self, leaves: &[Leaves]) -> Vec<Left> {
+    /// What an exercise is going to leave that is there already: neither the
+    /// lesson's to remove nor an answer to the exercise.
+    pub fn there_before(&mut self, leaves: &[Leaves]) -> Vec<Left> {
+        let before = self.there(leaves);
+        let pid = |left: &Left| match left.identity {
+            Identity::Process { pid, .. } => Some(pid),
+            Identity::Inode { .. } => None,
+        };
+        self.world.older = before.iter().filter_map(pid).collect();
+        before
+    }
+
+    fn there(&self, leaves: &[Leaves]) -> Vec<Left> {
         leaves.iter().flat_map(|leaves| self.found(leaves)).collect()
     }
 
     /// What has appeared since: the lesson's to remove.
     pub fn appeared(&self, leaves: &[Leaves], before: &[Left]) -> Vec<Left> {
-        self.there_before(leaves).into_iter().filter(|left| !before.contains(left)).collect()
+        self.there(leaves).into_iter().filter(|left| !before.contains(left)).collect()
     }
 
     /// Writes down that these go when the stage is emptied.
@@ -181,7 +192,7 @@ impl Stage {
     /// An ordinary process of this machine under each name: the world in which
     /// what is said of a container must be false.
     pub fn stand_ins(&mut self, names: &[String]) -> Result<World> {
-        let mut world = World { bound: Vec::new(), program: self.world.program.clone() };
+        let mut world = World { program: self.world.program.clone(), ..World::default() };
         for name in names {
             // By way of a shell that ends, so that its parent is nobody's shim.
             let done = perform::shell("sleep 600 >/dev/null 2>&1 & echo $!", &self.world)?;

@@ -63,6 +63,7 @@ pub fn trial(lesson: &Lesson) -> Result<Vec<Tried>> {
                 Kind::Try(exercise) => {
                     player.stage().empty()?;
                     player.replay(index, place)?;
+                    player.stage().there_before(&exercise.leaves);
                     let without = player.judge(&exercise.claim);
                     player.replay_exercise(exercise)?;
                     let with = player.judge(&exercise.claim);

@@ -126,6 +126,8 @@ pub fn start_of(pid: i32) -> Option<u64> {
 pub struct World {
     /// What each name stands for.
     pub bound: Vec<Bound>,
+    /// Processes that were there before an exercise began: not the reader's answer to it.
+    pub older: Vec<i32>,
     /// This program's own path, for checks that are shell lines.
     pub program: std::path::PathBuf,
 }

@@ -119,7 +119,8 @@ pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     let of_containers: Vec<_> =
         world.bound.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
     let mut beside_us = None;
-    for pid in all().into_iter().filter(|pid| command(*pid) == wanted) {
+    let new = |pid: &i32| !world.older.contains(pid) && command(*pid) == wanted;
+    for pid in all().into_iter().filter(new) {
         let link = namespaces::link(pid, kind)?;
         if link != ours && !of_containers.contains(&link) {
             return Ok(Finding::yes(
@@ -131,7 +132,7 @@ pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     }
     let evidence = match beside_us {
         Some((pid, link)) => format!("{pid} {wanted} is in {link}, where others are too"),
-        None => format!("no process `{wanted}` is running"),
+        None => format!("no process `{wanted}` has been started"),
     };
     Ok(Finding::yes(false, evidence))
 }
