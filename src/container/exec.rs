@@ -102,7 +102,9 @@ pub fn exec(
         return started.map(|_| None);
     }
     let result = started.and_then(|started| {
-        let process = PidFd::open(started.pid.unwrap_or(pid))?;
+        // A short command may have ended and been reaped by the process in between;
+        // that one is our own child, so that it is there until we reap it.
+        let process = PidFd::open(started.pid.unwrap_or(pid)).or_else(|_| PidFd::open(pid))?;
         attach(&process, started.console, &mut ByChannel(&ours), observer)
     });
     drop(ours);

@@ -6,6 +6,7 @@ use crate::container::registry::{self, Container};
 use crate::error::{Error, Result};
 use crate::kernel::op::{Op, Slots, World};
 use crate::kernel::pidfd::{PidFd, SendSignal};
+use crate::kernel::undo;
 use crate::step::{Actor, Observer};
 
 /// The two operations; the second is only performed if the first is not enough.
@@ -33,7 +34,7 @@ pub fn stop(container: &Container, seconds: u32, observer: &mut dyn Observer) ->
     {
         op.perform(Actor::Launcher, &mut world, observer)?;
         if ended(&process, patience)? {
-            return cleared_up(container);
+            return cleared_up(container, observer);
         }
     }
     Err(Error::new(format!("waiting for container {} to end after SIGKILL", container.name)).hint(
@@ -58,7 +59,7 @@ fn ended(process: &PidFd, milliseconds: u32) -> Result<bool> {
 }
 
 /// The shim removes the record last of all; if it was killed, the sweep does.
-fn cleared_up(container: &Container) -> Result<()> {
+fn cleared_up(container: &Container, observer: &mut dyn Observer) -> Result<()> {
     let record = registry::path(&container.id)?;
     for _ in 0..200 {
         if !record.exists() {
@@ -66,5 +67,5 @@ fn cleared_up(container: &Container) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    crate::kernel::undo::sweep().map(drop)
+    undo::sweep(false, observer).map(drop)
 }

@@ -15,6 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
+use crate::step::{Observer, Step};
 
 /// What became of one effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,29 +35,70 @@ pub struct Report {
     pub left: Vec<(Effect, Error)>,
 }
 
+/// What a journal names whose owner died, or that is meant to stay.
+#[derive(Debug)]
+pub struct Leftover {
+    /// What was typed.
+    pub command: String,
+    /// What it left.
+    pub entry: Entry,
+}
+
+/// Everything that [`sweep`] could find to undo. Changes nothing.
+pub fn leftovers() -> Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    for orphan in orphans()? {
+        let command = &orphan.header().command;
+        found.extend(
+            orphan
+                .entries()
+                .iter()
+                .map(|entry| Leftover { command: command.clone(), entry: entry.clone() }),
+        );
+    }
+    Ok(found)
+}
+
 /// Undoes what journals name whose owners died. Journals of living commands
-/// are locked and are not touched; neither is what is meant to stay.
-pub fn sweep() -> Result<Report> {
+/// are locked and are not touched; what is meant to stay goes only `with_kept`.
+pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
-    for place in [Place::Run, Place::Data] {
-        for path in journal::paths(place)? {
-            if let Some(mut orphan) = Journal::adopt(&path)? {
-                undo_all(&mut orphan, &mut report);
-                if orphan.entries().is_empty() {
-                    orphan.end()?;
-                }
-            }
+    for mut orphan in orphans()? {
+        undo_all(&mut orphan, with_kept, &mut report, observer);
+        if orphan.entries().is_empty() {
+            orphan.end()?;
         }
     }
     Ok(report)
 }
 
-/// Undoes everything a journal names but what is kept, the last first.
-pub fn undo_all(journal: &mut Journal, report: &mut Report) {
-    let entries: Vec<_> = journal.entries().iter().filter(|entry| !entry.kept).cloned().collect();
+fn orphans() -> Result<Vec<Journal>> {
+    let mut orphans = Vec::new();
+    for place in [Place::Run, Place::Data] {
+        for path in journal::paths(place)? {
+            orphans.extend(Journal::adopt(&path)?);
+        }
+    }
+    Ok(orphans)
+}
+
+/// Undoes everything a journal names, the last first; what is kept only `with_kept`.
+pub fn undo_all(
+    journal: &mut Journal,
+    with_kept: bool,
+    report: &mut Report,
+    observer: &mut dyn Observer,
+) {
+    let entries: Vec<_> =
+        journal.entries().iter().filter(|entry| with_kept || !entry.kept).cloned().collect();
     let (token, this_boot) = (journal.header().token.clone(), journal.of_this_boot());
     for entry in entries.into_iter().rev() {
-        match undo(&entry, &token, this_boot) {
+        let result = undo(&entry, &token, this_boot);
+        if !matches!(result, Ok(Undone::NotThere)) {
+            let answer = result.clone().map(|_| "0".to_owned());
+            observer.step(&Step { result: Some(answer), ..step(&entry) });
+        }
+        match result {
             Ok(undone) => {
                 if undone == Undone::Removed {
                     report.removed.push(entry.effect);
@@ -65,6 +107,31 @@ pub fn undo_all(journal: &mut Journal, report: &mut Report) {
                 let _ = journal.gone(entry.n);
             }
             Err(error) => report.left.push((entry.effect, error)),
+        }
+    }
+}
+
+/// How an effect is undone, for `--dry-run` and `--explain`.
+pub fn step(entry: &Entry) -> Step {
+    match (&entry.effect, &entry.identity) {
+        (Effect::File { path }, _) => {
+            let path = path.display();
+            Step::new(format!("unlink(\"{path}\")"), "a file that a killed command left")
+                .shell(format!("rm {path}"))
+        }
+        (Effect::Tree { path }, _) => {
+            let path = path.display();
+            let why = "a directory that a killed command left, with all below it";
+            Step::new(format!("unlinkat(\"{path}\", AT_REMOVEDIR)"), why)
+                .shell(format!("rm -r {path}"))
+        }
+        (Effect::Process { what }, Some(Identity::Process { pid, .. })) => {
+            let why = format!("{what}: whoever watched over it was killed");
+            Step::new(format!("pidfd_send_signal(pidfd of {pid}, SIGKILL)"), why)
+                .shell(format!("kill -KILL {pid}"))
+        }
+        (Effect::Process { what }, _) => {
+            Step::new("pidfd_send_signal(..., SIGKILL)", format!("{what}, if it was started"))
         }
     }
 }

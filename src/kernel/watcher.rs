@@ -19,6 +19,7 @@ use crate::journal::{self, Journal};
 use crate::kernel::channel::Channel;
 use crate::kernel::clone::{Child, CloneSpec};
 use crate::kernel::{raw, undo};
+use crate::step::Deaf;
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
@@ -82,7 +83,7 @@ impl Watch {
     /// Sweeps what others left, then forks the watcher with a new journal in
     /// this place. Must be called while the program is single-threaded.
     pub fn start(place: Place, command: &str) -> Result<Self> {
-        undo::sweep()?;
+        undo::sweep(false, &mut Deaf)?;
         let token = journal::new_token()?;
         let (ours, theirs) = Channel::pair()?;
         let pid = match raw::fork().tried(|| "fork()")? {
@@ -334,7 +335,7 @@ impl Watcher {
             child.end();
         }
         let mut report = undo::Report::default();
-        undo::undo_all(&mut self.journal, &mut report);
+        undo::undo_all(&mut self.journal, false, &mut report, &mut Deaf);
         report.left.iter().map(|(_, error)| error.to_string()).collect()
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -248,8 +248,9 @@ fn opened(title: &str) -> Result<(Watch, PathBuf)> {
 fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
     let left = watch.end();
     let begun = Instant::now();
-    let shims: Vec<_> = bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
-    let there = |shim: &i32| Path::new(&format!("/proc/{shim}")).exists();
+    let shims: Vec<_> =
+        bound.iter().filter(|bound| bound.shim > 1).map(|bound| bound.shim).collect();
+    let there = |shim: &i32| start_of(*shim).is_some();
     while shims.iter().any(there) && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));
     }

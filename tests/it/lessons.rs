@@ -85,7 +85,10 @@ fn told(output: &str) -> String {
                 .find(|mark| line.trim_start().starts_with(**mark))
             {
                 Some(mark) => lines.push(format!("  {mark}: [EVIDENCE]")),
-                None if line.starts_with("    ") && !command => {}
+                None if line.starts_with("    ")
+                    && lines.last().is_some_and(|last| last.ends_with("[EVIDENCE]")) => {}
+                None if lines.last().is_some_and(|last| last == "([EVIDENCE])")
+                    && !line.starts_with(' ') => {}
                 None if line.starts_with('(') => lines.push("([EVIDENCE])".to_owned()),
                 None => lines.push(line.to_owned()),
             }
@@ -93,7 +96,7 @@ fn told(output: &str) -> String {
         lines.join("\n")
     };
     let text = output.split("\n\n").map(block).collect::<Vec<_>>().join("\n\n");
-    regex::Regex::new(r"(/proc/|--target |-p |--ns )\d+")
+    regex::Regex::new(r"(/proc/|--target |-p |--ns |-x )\d+")
         .unwrap()
         .replace_all(&text, "$1[PID]")
         .into_owned()
