@@ -33,7 +33,6 @@ pub struct Screen {
 impl Screen {
     /// A screen with these settings.
     pub fn new(settings: Settings) -> Self {
-        colored::control::set_override(true); // whether to colour is decided in `paint`
         Self { settings, steps_shown: 0 }
     }
 

@@ -28,6 +28,8 @@ pub fn paint(text: &str, style: Style, color: bool) -> String {
     if !color {
         return text.to_owned();
     }
+    // The crate would look at the environment itself; that is settled by now.
+    colored::control::set_override(true);
     match style {
         Style::Heading | Style::Label => text.bold(),
         Style::Command => text.cyan().bold(),
