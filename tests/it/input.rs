@@ -165,7 +165,6 @@ const PRINTERS: &[&[&str]] = &[
     &["lesson"],
     &["lesson", "1", "--auto"],
     &["verify"],
-    &["cleanup", "--list"],
     &["image", "base"],
     &["run", "-d", "--name", "box", "base", "sleep", "60"],
     &["run", "--dry-run", "base", "true"],
