@@ -29,7 +29,7 @@ fn what_is_not_there_is_said_to_be_not_there() {
         ("no-process", &["inspect", "process", NO_PID][..], 1),
         ("no-process-ns", &["inspect", "ns", "--pid", NO_PID], 1),
         ("no-container-ns", &["inspect", "ns", "--container", "nobody"], 1),
-        ("no-container-exec", &["exec", "nobody", "true"], 1),
+        ("no-container-exec", &["exec", "nobody", "true"], 125),
         ("no-container-stop", &["stop", "nobody"], 1),
         ("no-image", &["run", "nowhere", "true"], 125),
         ("no-lesson", &["lesson", "99"], 1),
@@ -62,8 +62,7 @@ fn a_broken_lesson_is_named_with_its_line() {
 }
 
 /// Commands that write: what they need a place for, they say.
-const WRITERS: &[&[&str]] =
-    &[&["image", "base"], &["run", "base", "true"], &["lesson", "1", "--auto"]];
+const WRITERS: &[&[&str]] = &[&["image", "base"], &["run", "base", "true"]];
 
 /// Runs each of `WRITERS` with `UTH_HOME` on a small file system of its own,
 /// mounted with these options, in a private mount namespace: what it left
@@ -90,6 +89,22 @@ fn on_a_small_disk(options: &str, writers: &[&[&str]]) {
 fn a_full_disk_is_said_to_be_full() {
     need!(root);
     on_a_small_disk("size=64k", WRITERS);
+}
+
+/// A lesson on a full disk says of each step why it could not be done, holds no
+/// claim that it did not see, and leaves nothing but its progress.
+#[test]
+fn a_lesson_on_a_full_disk_says_so() {
+    need!(root);
+    let uth = Uth::new();
+    let script = "mount -t tmpfs -o size=64k small \"$UTH_HOME\" && \"$UTH\" lesson 1 --auto; code=$?; \
+                  find \"$UTH_HOME\" -mindepth 1 -not -type d >&2; exit $code";
+    let mut shell = uth.beside("unshare");
+    shell.args(["--mount", "sh", "-c", script]);
+    let ran = uth.wait(shell).exits(3);
+    assert!(ran.stdout.contains("ENOSPC") && !ran.stdout.contains("panicked"), "{}", ran.whole());
+    let left = ran.stderr.lines().filter(|line| !line.ends_with("/state/progress.json"));
+    assert_eq!(left.count(), 0, "{}", ran.whole());
 }
 
 /// No inode left either: the first directory cannot be made.
@@ -150,7 +165,6 @@ const PRINTERS: &[&[&str]] = &[
     &["lesson"],
     &["lesson", "1", "--auto"],
     &["verify"],
-    &["cleanup", "--list"],
     &["image", "base"],
     &["run", "-d", "--name", "box", "base", "sleep", "60"],
     &["run", "--dry-run", "base", "true"],
@@ -181,7 +195,6 @@ fn a_planted_link_is_not_followed() {
         ("run", &["run", "base", "true"]),
         ("run/journal", &["run", "base", "true"]),
         ("run/containers", &["run", "base", "true"]),
-        ("state", &["lesson", "1", "--auto"]),
     ] {
         let uth = Uth::new();
         let bait = tempfile::tempdir().unwrap();
@@ -198,6 +211,17 @@ fn a_planted_link_is_not_followed() {
         assert!(is_empty(bait.path()), "{place} was followed: {}", ran.whole());
         Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
     }
+}
+
+/// Progress is not worth failing for: a lesson plays on without it, and says so.
+#[test]
+fn progress_is_not_written_through_a_planted_link() {
+    let uth = Uth::new();
+    let bait = tempfile::tempdir().unwrap();
+    symlink(bait.path(), uth.home().join("state")).unwrap();
+    let ran = uth.run(["lesson", "0", "--auto"]).ok();
+    assert!(ran.stderr.starts_with("Warning:") && ran.stderr.contains("/state"), "{}", ran.whole());
+    assert!(is_empty(bait.path()), "it was followed: {}", ran.whole());
 }
 
 /// A directory in which others may write is not trusted either.

@@ -242,9 +242,12 @@ fn a_terminal_is_a_real_one() {
     let uth = Uth::new();
     uth.run(["image", "base"]).ok();
     let before = Machine::look(&uth);
-    let mut session = Session::spawn(uth.command(["run", "-it", "base", "sh"])).unwrap();
+    let mut command = uth.command(["run", "-it", "base", "sh"]);
+    command.stdin(std::process::Stdio::inherit()); // the new terminal
+    let mut session = Session::spawn(command).unwrap();
     session.set_expect_timeout(Some(Duration::from_secs(20)));
     session.get_process_mut().set_window_size(100, 30).unwrap();
+    session.expect("# ").unwrap(); // the shell's prompt: it reads now
     session.send_line("tty; stty size; echo end-$((1+1))").unwrap();
     let seen = session.expect("end-2").unwrap();
     let seen = String::from_utf8_lossy(seen.before()).into_owned();
@@ -290,7 +293,7 @@ fn a_dry_run_touches_nothing() {
     }
     let ran = uth.run(["--dry-run", "--format", "json", "run", "base", "true"]).ok();
     let plan = ran.json()["plan"].as_array().unwrap().len();
-    assert!((30..=60).contains(&plan), "{plan} operations");
+    assert!((30..=70).contains(&plan), "{plan} operations");
     assert_eq!(Machine::look(&uth), before);
 }
 
