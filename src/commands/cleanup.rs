@@ -59,7 +59,7 @@ pub fn run(args: &Cleanup, global: &Global, screen: &mut Screen) -> Result<u8> {
             .collect();
         screen.json(&json!({ "removed": removed, "left": left }))?;
     } else if removed.is_empty() && report.left.is_empty() {
-        screen.note("Nothing was left behind.");
+        screen.out("Nothing was left behind.")?;
     } else {
         removed.iter().try_for_each(|what| screen.out(&format!("removed {what}")))?;
     }
@@ -74,8 +74,7 @@ fn list(found: &[Leftover], screen: &mut Screen) -> Result<()> {
         return screen.json(&json!({ "leftovers": LEFTOVERS.json(found) }));
     }
     if found.is_empty() {
-        screen.note("Nothing was left behind, and nothing is meant to stay.");
-        return Ok(());
+        return screen.out("Nothing was left behind, and nothing is meant to stay.");
     }
     screen.table(&LEFTOVERS, found)
 }

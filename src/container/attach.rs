@@ -32,6 +32,16 @@ const PASSED_ON: [Signal; 7] = [
     Signal::SIGCONT,
 ];
 
+fn watched() -> SigSet {
+    PASSED_ON.into_iter().chain([Signal::SIGWINCH]).collect()
+}
+
+/// Keeps signals waiting until [`attach`] can pass them on: one that comes just
+/// as the command starts is meant for the command.
+pub fn hold_signals() -> Result<()> {
+    watched().thread_block().tried(|| "sigprocmask(SIG_BLOCK)")
+}
+
 /// Waits for the process to end; signals that come meanwhile are passed on,
 /// and so is everything typed when it has a terminal.
 pub fn attach(
@@ -40,9 +50,7 @@ pub fn attach(
     ending: &mut dyn Ending,
     observer: &mut dyn Observer,
 ) -> Result<Status> {
-    let mut watched: SigSet = PASSED_ON.into_iter().collect();
-    watched.add(Signal::SIGWINCH);
-    watched.thread_block().tried(|| "sigprocmask(SIG_BLOCK)")?;
+    let watched = watched();
     let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC).tried(|| "signalfd()")?;
     let mut terminal = console.map(Terminal::take).transpose()?;
     let mut asked_to_end = 0;

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::container::attach::{Ending, attach};
+use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::launch::{listen, standard_streams};
 use crate::container::machine::Machine;
 use crate::container::plan;
@@ -13,9 +13,9 @@ use crate::kernel::channel::Channel;
 use crate::kernel::enter::{FromInit, SetNs, ToInit, Undumpable, UnshareMounts, first_steps};
 use crate::kernel::op::{Op, Slots, describe};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::raw;
 use crate::kernel::session::{DeathSignal, NewSession};
 use crate::kernel::watcher::Status;
+use crate::kernel::{enter, raw};
 use crate::step::{Actor, Observer, Step};
 
 /// What is done to enter.
@@ -52,8 +52,9 @@ impl Plan {
 
     /// What `--dry-run` shows.
     pub fn steps(&self) -> Vec<Step> {
-        let ops = [self.newborn.as_slice(), &self.init, &self.in_child].concat();
-        describe(&ops, Actor::Init)
+        let of = |ops: &[Op]| describe(ops, Actor::Init);
+        let (executed, forked) = (vec![enter::become_init()], vec![enter::fork()]);
+        [of(&self.newborn), executed, of(&self.init), forked, of(&self.in_child)].concat()
     }
 }
 
@@ -87,6 +88,7 @@ pub fn exec(
     let (ours, theirs) = Channel::pair()?;
     let mut fds = standard_streams(process)?;
     fds.push(theirs.into());
+    hold_signals()?;
     let Some(pid) = raw::fork().tried(|| "fork()")? else { first_steps(fds) };
     drop(fds);
     let names = || vec!["target".to_owned(), "parent".to_owned()];

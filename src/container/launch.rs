@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::container::attach::{Ending, attach};
+use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::machine::Machine;
 use crate::container::plan::Plan;
 use crate::container::registry;
@@ -41,6 +41,7 @@ pub fn launch(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let plan = Plan::new(spec, machine)?;
+    hold_signals()?;
     match start(spec, plan, &mut watch, observer) {
         Err(error) => {
             // Only when everything is undone again is the failure told.

@@ -10,9 +10,9 @@ use crate::kernel::clone::{Clone, CloneSpec};
 use crate::kernel::credentials::{
     CapBound, CapSet, DOCKER_DEFAULT, NoNewPrivs, SetGid, SetGroups, SetUid,
 };
-use crate::kernel::enter::{CloneBinary, SealBinary};
+use crate::kernel::enter::{CloneBinary, SealBinary, become_init};
 use crate::kernel::execute::Execute;
-use crate::kernel::files::{Chdir, CopyTree, MakeDir, MakeNode, RemoveDir, Symlink, WriteFile};
+use crate::kernel::files::{Chdir, CopyTree, MakeDir, RemoveDir, Symlink, WriteFile};
 use crate::kernel::mount::{Mount, PivotRoot, Unmount};
 use crate::kernel::netlink::LinkUp;
 use crate::kernel::op::{Op, describe, literal};
@@ -44,7 +44,7 @@ impl Plan {
             init: [
                 root_file_system(spec, machine),
                 kernel_file_systems(spec, machine),
-                devices(machine),
+                devices(),
                 identity(spec, machine),
                 hidden(machine),
                 old_root_away(),
@@ -56,9 +56,10 @@ impl Plan {
 
     /// What `--dry-run` shows.
     pub fn steps(&self) -> Vec<Step> {
+        let newborn = describe(&self.newborn, Actor::Init);
+        let init = describe(&self.init, Actor::Init);
         let launcher = describe(&self.launcher, Actor::Launcher);
-        let init = self.newborn.iter().chain(&self.init).cloned().collect::<Vec<_>>();
-        [launcher, describe(&init, Actor::Init)].concat()
+        [launcher, newborn, vec![become_init()], init].concat()
     }
 }
 
@@ -133,10 +134,14 @@ fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
             overlay_escaped(&format!("{staging}/work"))
         );
         let why = "the image below, read only; an empty layer above for all changes: one image serves many containers";
-        ops.push(Mount::filesystem("overlay", &root, why).data(&data).into());
+        // nodev: root in here may make device files, but none on this file system opens.
+        let overlay = Mount::filesystem("overlay", &root, why).flags(&["MS_NODEV"]);
+        ops.push(overlay.data(&data).into());
     } else {
         let why = "pivot_root wants a mount point";
-        ops.push(Mount::filesystem("tmpfs", &root, why).data("mode=0755").into());
+        ops.push(
+            Mount::filesystem("tmpfs", &root, why).flags(&["MS_NODEV"]).data("mode=0755").into(),
+        );
         ops.push(CopyTree { from: tree, to: root.clone() }.into());
     }
     ops.extend([
@@ -175,13 +180,13 @@ fn kernel_file_systems(spec: &Spec, machine: &Machine) -> Vec<Op> {
 }
 
 /// The character devices that every program may count on.
-const DEVICES: [(&str, (u64, u64), &str); 6] = [
-    ("null", (1, 3), "swallows what is written"),
-    ("zero", (1, 5), "zeroes without end"),
-    ("full", (1, 7), "a disk that is always full"),
-    ("random", (1, 8), "random bytes"),
-    ("urandom", (1, 9), "random bytes, as most programs ask for them"),
-    ("tty", (5, 0), "the process's own terminal, whichever that is"),
+const DEVICES: [(&str, &str); 6] = [
+    ("null", "swallows what is written"),
+    ("zero", "zeroes without end"),
+    ("full", "a disk that is always full"),
+    ("random", "random bytes"),
+    ("urandom", "random bytes, as most programs ask for them"),
+    ("tty", "the process's own terminal, whichever that is"),
 ];
 
 const LINKS: [(&str, &str, &str); 5] = [
@@ -192,23 +197,16 @@ const LINKS: [(&str, &str, &str); 5] = [
     ("pts/ptmx", "/dev/ptmx", "where programs ask for a new terminal"),
 ];
 
-fn devices(machine: &Machine) -> Vec<Op> {
-    let why = "a /dev of its own: the host's disks are not in it, and the image's is never used";
-    let mut ops = vec![
-        Mount::filesystem("tmpfs", "/dev", why)
-            .flags(&["MS_NOSUID", "MS_NOEXEC"])
-            .data("mode=0755,size=64k")
-            .into(),
-    ];
-    for (name, device, why) in DEVICES {
+fn devices() -> Vec<Op> {
+    let why = "a /dev of its own, and nodev: a device file made in here, the host's disk say, does not open";
+    let flags = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
+    let dev = Mount::filesystem("tmpfs", "/dev", why).flags(&flags).data("mode=0755,size=64k");
+    let mut ops = vec![dev.into()];
+    for (name, why) in DEVICES {
+        // The host's own device is lent: its mount, unlike this one, lets it open.
         let path = format!("/dev/{name}");
-        if machine.user.is_none() {
-            ops.push(MakeNode { path, device, why: why.to_owned() }.into());
-        } else {
-            // No device can be made in a user namespace; the host's is lent.
-            ops.push(WriteFile::new(&path, "", "something to mount on").into());
-            ops.push(Mount::bind(&format!("{OLD}/dev/{name}"), &path, why).into());
-        }
+        ops.push(WriteFile::new(&path, "", "something to mount on").into());
+        ops.push(Mount::bind(&format!("{OLD}/dev/{name}"), &path, why).into());
     }
     for (target, path, why) in LINKS {
         ops.push(

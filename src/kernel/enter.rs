@@ -97,7 +97,7 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
         world.channel = Some(&channel);
         world.fds = names.into_iter().zip(fds).collect();
         let result = perform_all(&ops, Actor::Init, &mut world, &mut Reporter(&channel))
-            .and_then(|()| become_init(&mut world));
+            .and_then(|()| execute_binary(&mut world));
         if let Err(error) = result {
             let _ = channel.send(&FromInit::Failed(error), &[]);
         }
@@ -106,7 +106,7 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
 }
 
 /// Executes the clone of our binary. Returns only when that fails.
-fn become_init(world: &mut World<'_>) -> Result<()> {
+fn execute_binary(world: &mut World<'_>) -> Result<()> {
     let binary = world.fd("binary")?;
     let arguments = [c"under-the-hood", c"__init"];
     let Err(errno) = nix::unistd::execveat(
@@ -135,17 +135,32 @@ pub fn init() -> u8 {
     1
 }
 
-fn obey(channel: &Channel) -> Result<()> {
-    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC)
-        .tried(|| "fcntl(channel, FD_CLOEXEC)")?;
-    let executed = Step {
+/// The step in which a process that enters becomes `__init`.
+pub fn become_init() -> Step {
+    Step {
         actor: Actor::Init,
-        result: Some(Ok("0".to_owned())),
         ..Step::new(
             "execveat(binary, \"\", [\"under-the-hood\", \"__init\"], AT_EMPTY_PATH)",
             "the same program from a fresh start, in the new namespaces: the container's init",
         )
-    };
+    }
+}
+
+/// The step in which the process of `exec` is born into the pid namespace.
+pub fn fork() -> Step {
+    Step {
+        actor: Actor::Init,
+        ..Step::new(
+            "fork()",
+            "only a child is born into the pid namespace; this process itself stays where it was",
+        )
+    }
+}
+
+fn obey(channel: &Channel) -> Result<()> {
+    rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC)
+        .tried(|| "fcntl(channel, FD_CLOEXEC)")?;
+    let executed = Step { result: Some(Ok("0".to_owned())), ..become_init() };
     channel.send(&FromInit::Step(executed), &[])?;
     let Some((ToInit::Plan { ops, in_child, mut slots, fds: names }, fds)) = channel.receive()?
     else {
@@ -176,14 +191,7 @@ fn continue_in_child(ops: &[Op], world: World<'_>, channel: &Channel) -> Result<
         raw::exit_now(1)
     };
     drop(theirs);
-    let forked = Step {
-        actor: Actor::Init,
-        result: Some(Ok(pid.to_string())),
-        ..Step::new(
-            "fork()",
-            "only a child is born into the pid namespace; this process itself stays where it was",
-        )
-    };
+    let forked = Step { result: Some(Ok(pid.to_string())), ..fork() };
     channel.send(&FromInit::Step(forked), &[])?;
     let mut failed = false;
     while let Some((message, fds)) = ours.receive::<FromInit>()? {

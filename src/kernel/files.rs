@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
@@ -79,41 +78,6 @@ impl Operation for RemoveDir {
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
         let path = world.slots.fill(&self.path);
         std::fs::remove_dir(&path).tried(|| format!("rmdir({path:?})")).map(|()| "0".to_owned())
-    }
-}
-
-/// mknod(2) for a character device.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MakeNode {
-    /// Where.
-    pub path: String,
-    /// Major and minor number.
-    pub device: (u64, u64),
-    /// Why.
-    pub why: String,
-}
-
-impl Operation for MakeNode {
-    fn step(&self) -> Step {
-        let (major, minor) = self.device;
-        Step::new(
-            format!("mknod(\"{}\", S_IFCHR|0666, makedev({major}, {minor}))", self.path),
-            &self.why,
-        )
-        .shell(format!("mknod -m 666 {} c {major} {minor}", self.path))
-    }
-
-    fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        let path = world.slots.fill(&self.path);
-        let (major, minor) = self.device;
-        mknod(
-            path.as_str(),
-            SFlag::S_IFCHR,
-            Mode::from_bits_truncate(0o666),
-            makedev(major, minor),
-        )
-        .tried(|| format!("mknod({path:?}, S_IFCHR, makedev({major}, {minor}))"))?;
-        Ok("0".to_owned())
     }
 }
 

@@ -67,7 +67,6 @@ operations! {
     IdMap = user::IdMap,
     LinkUp = netlink::LinkUp,
     MakeDir = files::MakeDir,
-    MakeNode = files::MakeNode,
     Mount = mount::Mount,
     NewSession = session::NewSession,
     NewTree = tree::NewTree,

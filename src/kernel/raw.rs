@@ -272,3 +272,23 @@ pub fn local_time(seconds: i64) -> Option<libc::tm> {
     let filled = unsafe { libc::localtime_r(&seconds, &mut broken_down) };
     (!filled.is_null()).then_some(broken_down)
 }
+
+/// seccomp(2) `SECCOMP_SET_MODE_FILTER`: adds a filter to this process.
+/// (seccompiler's own call would set no_new_privs by the way, unreported.)
+pub fn seccomp_filter(program: &seccompiler::BpfProgram) -> nix::Result<()> {
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| nix::errno::Errno::E2BIG)?,
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: both sock_filter types have the kernel's layout (repr(C)); the
+    // kernel copies the program during the call and writes nothing to it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            std::ptr::from_ref(&filter),
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}

@@ -7,12 +7,13 @@
 //! make it give up. The kernel asks every filter, and of two equally strict
 //! answers takes the one of the filter that was added last.
 
-use seccompiler::{BpfProgram, TargetArch, apply_filter, compile_from_json};
+use seccompiler::{BpfProgram, TargetArch, compile_from_json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::kernel::op::{Operation, World};
+use crate::kernel::raw;
 use crate::step::Step;
 
 const PROFILE: &str = include_str!("../../assets/seccomp.toml");
@@ -62,11 +63,9 @@ impl Operation for Filter {
             Error::cannot("writing a seccomp filter for this architecture").said(error)
         })?;
         let program = self.compile(arch)?;
-        apply_filter(&program).map_err(|error| {
-            Error::new("seccomp(SECCOMP_SET_MODE_FILTER)")
-                .said(error)
-                .hint("Is CONFIG_SECCOMP_FILTER in this kernel?")
-        })?;
+        raw::seccomp_filter(&program)
+            .tried(|| "seccomp(SECCOMP_SET_MODE_FILTER)")
+            .map_err(|error| error.hint("Is CONFIG_SECCOMP_FILTER in this kernel?"))?;
         Ok("0".to_owned())
     }
 }
