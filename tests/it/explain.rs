@@ -96,7 +96,8 @@ fn seen(log: &str, first_child: Role) -> Deeds {
             continue;
         }
         // A device that is opened for writing stays as it is.
-        if name == "openat" && arguments.contains("\"/dev/null\"") {
+        let device = arguments.contains("\"/dev/null\"") && !arguments.contains("O_CREAT");
+        if name == "openat" && device {
             continue;
         }
         let is_start = first && name == "execve"; // strace starting the program
