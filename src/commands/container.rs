@@ -25,9 +25,13 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
         .map_err(before_the_command)?;
     let spec = spec(args, watch.token().to_owned(), rootfs)?;
     match launch(&spec, &machine, watch, screen).map_err(before_the_command)? {
-        Outcome::Running => {
-            screen.out(&spec.id)?;
-            Ok(0)
+        Outcome::Running(container) => {
+            // A container whose id nobody has read must not be left running.
+            if let Err(error) = screen.out(&spec.id) {
+                container.end();
+                return Err(error);
+            }
+            container.detach().map(|()| 0)
         }
         Outcome::Ended(status, left) => {
             for error in left {

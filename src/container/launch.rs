@@ -21,10 +21,29 @@ use crate::step::{Actor, Observer, Step};
 /// What became of a container.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It runs in the background.
-    Running,
+    /// It runs, and will go on in the background once it is detached.
+    Running(Detachable),
     /// Its command ended, and this could not be undone.
     Ended(Status, Vec<String>),
+}
+
+/// A container that still ends with the launcher, until it is detached.
+#[derive(Debug)]
+pub struct Detachable {
+    watch: Watch,
+    console: Option<OwnedFd>,
+}
+
+impl Detachable {
+    /// Leaves it to its shim.
+    pub fn detach(self) -> Result<()> {
+        self.watch.detach(self.console)
+    }
+
+    /// Ends it, and returns when everything is undone.
+    pub fn end(self) {
+        self.watch.end();
+    }
 }
 
 /// Begins the journal of a container; its token is the container's id.
@@ -49,8 +68,7 @@ pub fn launch(
             Err(error)
         }
         Ok(started) if spec.process.detached => {
-            watch.detach(started.console)?;
-            Ok(Outcome::Running)
+            Ok(Outcome::Running(Detachable { watch, console: started.console }))
         }
         Ok(started) => {
             let mut ending = ByWatch(watch);

@@ -117,7 +117,7 @@ fn a_closed_pipe_ends_it_silently() {
     let uth = Uth::new();
     for command in ["man", "completions bash", "inspect ns", "--help"] {
         // Dash has no PIPESTATUS: the program's own exit code goes another way.
-        let script = format!("{{ $UTH {command}; echo \"[$?]\" >&2; }} | head -c 1 >/dev/null");
+        let script = format!("{{ $UTH -q {command}; echo \"[$?]\" >&2; }} | head -c 1 >/dev/null");
         let ran = uth.sh(&script).ok();
         assert!(["[0]\n", "[141]\n"].contains(&&*ran.stderr), "{}", ran.whole());
     }
