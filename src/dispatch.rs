@@ -42,7 +42,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Lesson(args) => commands::lesson::run(&args, global, screen),
         Command::Verify(args) => commands::lesson::verify(&args, global, screen),
         Command::Inspect(args) => commands::inspect::run(&args, screen),
-        Command::Run(args) => commands::container::run(&args, global, screen),
+        Command::Run(args) => commands::run::run(&args, global, screen),
         Command::Exec(args) => commands::container::exec(&args, global, screen),
         Command::Stop(args) => commands::container::stop(&args, global, screen),
         Command::Image(args) => commands::image::run(&args, global, screen),

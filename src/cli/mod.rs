@@ -5,6 +5,7 @@ pub mod container;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod run;
 pub mod setup;
 
 use clap::{Args, Parser, Subcommand};
@@ -72,7 +73,7 @@ pub enum Command {
     #[command(subcommand)]
     Inspect(inspect::Inspect),
     /// Start a container
-    Run(container::Run),
+    Run(run::Run),
     /// Start another process in a running container
     Exec(container::Exec),
     /// Stop a container started with `run -d`

@@ -7,4 +7,5 @@ pub mod doctor;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod run;
 pub mod setup;

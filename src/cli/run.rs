@@ -1,0 +1,40 @@
+//! `run`, with docker's flags.
+
+use clap::Args;
+
+use crate::cli::container::ProcessFlags;
+use crate::container::spec::Network;
+
+/// Start a container: new namespaces, a root file system of its own, fewer
+/// capabilities, a seccomp filter; then your command as its pid 1.
+///
+/// The container is removed when its command ends.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Keep standard input connected
+    #[arg(long, short)]
+    pub interactive: bool,
+    /// Give the container a terminal
+    #[arg(long, short)]
+    pub tty: bool,
+    /// Leave it running in the background and print its id
+    #[arg(long, short)]
+    pub detach: bool,
+    /// A name to find it by
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Its host name (default: its id)
+    #[arg(long, short = 'H')]
+    pub hostname: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: ProcessFlags,
+    /// Which network it gets
+    #[arg(long, value_enum, default_value_t)]
+    pub network: Network,
+    /// The image: `base`
+    pub image: String,
+    /// The command and its arguments (default: the image's shell)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}

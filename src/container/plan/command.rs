@@ -1,0 +1,43 @@
+//! What `run` and `exec` do last: fewer rights, then the command.
+
+use crate::container::machine::Machine;
+use crate::container::spec::Process;
+use crate::kernel::credentials::{
+    CapBound, CapSet, DOCKER_DEFAULT, NoNewPrivs, SetGid, SetGroups, SetUid,
+};
+use crate::kernel::execute::Execute;
+use crate::kernel::files::Chdir;
+use crate::kernel::op::{Op, literal};
+use crate::kernel::seccomp::Filter;
+use crate::kernel::session::{Console, DeathSignal};
+
+/// From the container's init to the command.
+pub fn command(process: &Process, machine: &Machine) -> Vec<Op> {
+    let keep: Vec<String> = DOCKER_DEFAULT.iter().map(|name| (*name).to_owned()).collect();
+    let (uid, gid) = process.user;
+    let mut ops = Vec::new();
+    if process.terminal {
+        ops.push(Console.into());
+    }
+    let workdir = "where the command starts".to_owned();
+    ops.push(Chdir { path: literal(&process.workdir), why: workdir }.into());
+    ops.push(CapBound { keep: keep.clone() }.into());
+    // With a single id mapped, setgroups is denied: whatever groups there are
+    // mean nothing in the namespace but to keep doors closed.
+    if machine.user.as_ref().is_none_or(|user| user.full) {
+        ops.push(SetGroups.into());
+    }
+    if gid != 0 {
+        ops.push(SetGid { gid }.into());
+    }
+    if uid != 0 {
+        ops.push(SetUid { uid }.into());
+    }
+    ops.push(CapSet { keep: if uid == 0 { keep } else { Vec::new() } }.into());
+    ops.push(NoNewPrivs.into());
+    ops.push(DeathSignal.into());
+    ops.push(Filter::Default.into());
+    ops.push(Filter::NoClone3.into());
+    ops.push(Execute { argv: process.command.clone(), env: process.env.clone() }.into());
+    ops
+}

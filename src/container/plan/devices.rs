@@ -1,0 +1,68 @@
+//! /dev: a handful of harmless devices, terminals and shared memory of its own.
+
+use crate::container::plan::OLD;
+use crate::kernel::files::{MakeDir, Symlink, WriteFile};
+use crate::kernel::mount::Mount;
+use crate::kernel::op::Op;
+
+/// The character devices that every program may count on.
+const DEVICES: [(&str, &str); 6] = [
+    ("null", "swallows what is written"),
+    ("zero", "zeroes without end"),
+    ("full", "a disk that is always full"),
+    ("random", "random bytes"),
+    ("urandom", "random bytes, as most programs ask for them"),
+    ("tty", "the process's own terminal, whichever that is"),
+];
+
+const LINKS: [(&str, &str, &str); 5] = [
+    ("/proc/self/fd", "/dev/fd", "each process's open files"),
+    ("/proc/self/fd/0", "/dev/stdin", "standard input by name"),
+    ("/proc/self/fd/1", "/dev/stdout", "standard output by name"),
+    ("/proc/self/fd/2", "/dev/stderr", "standard error by name"),
+    ("pts/ptmx", "/dev/ptmx", "where programs ask for a new terminal"),
+];
+
+/// A /dev from nothing; the image's is never used.
+pub fn devices() -> Vec<Op> {
+    let why = "a /dev of its own, and nodev: a device file made in here, the host's disk say, does not open";
+    let flags = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
+    let dev = Mount::filesystem("tmpfs", "/dev", why).flags(&flags).data("mode=0755,size=64k");
+    let mut ops = vec![dev.into()];
+    for (name, why) in DEVICES {
+        // The host's own device is lent: its mount, unlike this one, lets it open.
+        let path = format!("/dev/{name}");
+        ops.push(WriteFile::new(&path, "", "something to mount on").into());
+        ops.push(Mount::bind(&format!("{OLD}/dev/{name}"), &path, why).into());
+    }
+    for (target, path, why) in LINKS {
+        ops.push(
+            Symlink { target: target.to_owned(), path: path.to_owned(), why: why.to_owned() }
+                .into(),
+        );
+    }
+    let mut below = |name: &str, fstype: &str, flags: &[&str], data: Option<&str>, why: &str| {
+        let path = format!("/dev/{name}");
+        let mount = Mount::filesystem(fstype, &path, why).flags(flags);
+        ops.push(MakeDir { path, mode: 0o755, why: "a place for it".to_owned() }.into());
+        ops.push(data.into_iter().fold(mount, |mount, data| mount.data(data)).into());
+    };
+    let terminals = "terminals of its own: those of the host cannot be reached";
+    below(
+        "pts",
+        "devpts",
+        &["MS_NOSUID", "MS_NOEXEC"],
+        Some("newinstance,ptmxmode=0666,mode=0620"),
+        terminals,
+    );
+    let quiet = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
+    below(
+        "shm",
+        "tmpfs",
+        &quiet,
+        Some("mode=1777,size=64m"),
+        "POSIX shared memory lives in files here",
+    );
+    below("mqueue", "mqueue", &quiet, None, "POSIX message queues, of the new IPC namespace");
+    ops
+}

@@ -1,0 +1,133 @@
+//! From what was asked for to what is done: the operations that make a
+//! container, in order. Read [`Plan::new`] and follow it, and you have seen
+//! what a container is.
+
+mod command;
+mod devices;
+mod root;
+
+use crate::container::machine::Machine;
+use crate::container::registry;
+use crate::container::spec::{Network, Spec};
+use crate::error::Result;
+use crate::kernel::clone::{Clone, CloneSpec};
+use crate::kernel::enter::{CloneBinary, SealBinary, become_init};
+use crate::kernel::files::{RemoveDir, WriteFile};
+use crate::kernel::mount::Unmount;
+use crate::kernel::netlink::LinkUp;
+use crate::kernel::op::{Op, describe, literal};
+use crate::kernel::session::SetHostname;
+use crate::kernel::user::IdMap;
+use crate::step::{Actor, Step};
+
+pub use command::command;
+use devices::devices;
+use root::{hidden, kernel_file_systems, root_file_system};
+
+/// Where the old root stands until it is taken away.
+const OLD: &str = "/.old";
+
+/// Who does what.
+#[derive(Debug)]
+pub struct Plan {
+    /// The launcher: makes the process, says who is who in it, registers it.
+    pub launcher: Vec<Op>,
+    /// The new process, before it becomes `__init`.
+    pub newborn: Vec<Op>,
+    /// `__init`, until it becomes the command.
+    pub init: Vec<Op>,
+}
+
+impl Plan {
+    /// The plan for a container on this machine.
+    pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
+        Ok(Self {
+            launcher: launcher(spec, machine)?,
+            newborn: binary(machine),
+            init: [
+                root_file_system(spec, machine),
+                kernel_file_systems(spec, machine),
+                devices(),
+                identity(spec, machine),
+                hidden(machine),
+                old_root_away(),
+                command(&spec.process, machine),
+            ]
+            .concat(),
+        })
+    }
+
+    /// What `--dry-run` shows.
+    pub fn steps(&self) -> Vec<Step> {
+        let newborn = describe(&self.newborn, Actor::Init);
+        let init = describe(&self.init, Actor::Init);
+        let launcher = describe(&self.launcher, Actor::Launcher);
+        [launcher, newborn, vec![become_init()], init].concat()
+    }
+}
+
+/// The namespaces a container gets: all that exist but `time`, and `user` only
+/// where it is needed.
+pub fn namespaces(network: Network, with_user: bool) -> Vec<String> {
+    let user = with_user.then_some("user");
+    let net = (network == Network::None).then_some("net");
+    let names = user.into_iter().chain(["mnt", "uts", "ipc", "pid"]).chain(net).chain(["cgroup"]);
+    names.map(str::to_owned).collect()
+}
+
+fn launcher(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
+    let namespaces = namespaces(spec.network, machine.user.is_some());
+    let mut ops = vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces }))];
+    if let Some(user) = &machine.user {
+        if !user.full {
+            let why = "an ordinary user may map groups only after giving up setgroups(2): \
+                       dropping a group could otherwise open what it keeps closed";
+            ops.push(WriteFile::tell("/proc/$pid/setgroups", "deny", why).into());
+        }
+        for (kind, map, helper) in user.maps.clone() {
+            ops.push(IdMap { kind, map, helper }.into());
+        }
+    }
+    let path = registry::path(&spec.id)?;
+    let why = "our own note that it is running, so that exec, stop and inspect find it by name";
+    ops.push(
+        WriteFile::journalled(literal(&path.to_string_lossy()), registry::record(spec), why).into(),
+    );
+    Ok(ops)
+}
+
+/// Our binary as something that nobody can write to.
+pub fn binary(machine: &Machine) -> Vec<Op> {
+    let path = literal(&machine.binary.to_string_lossy());
+    vec![CloneBinary { path }.into(), SealBinary.into()]
+}
+
+fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
+    let name = &spec.hostname;
+    let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{name}\n");
+    let write = |path: &str, content: &str, why: &str| {
+        Op::from(WriteFile::new(path, literal(content), why))
+    };
+    let mut ops = vec![
+        SetHostname { name: name.clone() }.into(),
+        write(
+            "/etc/hostname",
+            &format!("{name}\n"),
+            "the same in a file, where distributions keep it",
+        ),
+        write("/etc/hosts", &hosts, "names that need no server"),
+        write("/etc/resolv.conf", &machine.name_servers, "the host's name servers, in a copy"),
+    ];
+    if spec.network == Network::None {
+        ops.push(LinkUp.into());
+    }
+    ops
+}
+
+fn old_root_away() -> Vec<Op> {
+    let why = "the host's file system leaves the tree: from here there is no path back to it";
+    vec![
+        Unmount { target: OLD.to_owned(), why: why.to_owned() }.into(),
+        RemoveDir { path: OLD.to_owned(), why: "nothing is left of it".to_owned() }.into(),
+    ]
+}
