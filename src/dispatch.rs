@@ -7,7 +7,7 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::kernel::raw;
-use crate::ui::{Screen, Settings};
+use crate::ui::{ColorChoice, Format, Screen, Settings};
 use crate::{commands, error};
 
 /// Parses the command line, runs the command, prints the error if there is one.
@@ -15,10 +15,7 @@ pub fn main() -> ExitCode {
     raw::default_sigpipe();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return not_a_command(&error),
     };
     let mut settings = Settings::from_environment(cli.global.format, cli.global.color);
     settings.quiet = cli.global.quiet;
@@ -27,6 +24,25 @@ pub fn main() -> ExitCode {
     let mut screen = Screen::new(settings);
     match run(cli, &mut screen) {
         Ok(exit) => ExitCode::from(exit),
+        Err(error) => {
+            screen.error(&error);
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+/// Help and version are results like any other; all else is said on standard error.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    let settings = Settings::from_environment(Format::default(), ColorChoice::default());
+    let text = error.render();
+    let text = if settings.color_out { text.ansi().to_string() } else { text.to_string() };
+    let mut screen = Screen::new(settings);
+    match screen.out(&text) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen.error(&error);
             ExitCode::from(error.exit.code())

@@ -8,6 +8,7 @@ use crate::container::machine::Machine;
 use crate::container::plan;
 use crate::container::registry::Container;
 use crate::container::spec::Process;
+use crate::container::tried;
 use crate::error::{Context, Error, Exit, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::enter::{FromInit, SetNs, ToInit, Undumpable, UnshareMounts, first_steps};
@@ -99,7 +100,7 @@ pub fn exec(
     let message =
         ToInit::Plan { ops: plan.init, in_child: Some(plan.in_child), slots, fds: names() };
     ours.send(&message, &handed)?;
-    let started = listen(&ours, observer);
+    let started = listen(&ours, observer).inspect_err(tried::reconsider);
     if process.detached {
         return started.map(|_| None);
     }

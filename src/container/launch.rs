@@ -9,6 +9,7 @@ use crate::container::machine::Machine;
 use crate::container::plan::Plan;
 use crate::container::registry;
 use crate::container::spec::{Process, Spec, usage};
+use crate::container::tried;
 use crate::error::{Context, Error, Exit, Result};
 use crate::home::Place;
 use crate::kernel::channel::Channel;
@@ -61,10 +62,13 @@ pub fn launch(
 ) -> Result<Outcome> {
     let plan = Plan::new(spec, machine)?;
     hold_signals()?;
-    match start(spec, plan, &mut watch, observer) {
+    let started =
+        start(spec, plan, &mut watch, observer).inspect(|_| tried::remember(machine.tried));
+    match started {
         Err(error) => {
             // Only when everything is undone again is the failure told.
             watch.end();
+            tried::reconsider(&error);
             Err(error)
         }
         Ok(started) if spec.process.detached => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
+use crate::container::tried::{self, Known};
 use crate::error::{Context, Result};
 use crate::kernel::user::{self, Kind, Range};
 
@@ -40,8 +41,8 @@ pub struct Machine {
     pub masked: Vec<(String, bool)>,
     /// What is made read-only.
     pub read_only: Vec<String>,
-    /// Whether overlayfs can be had; without it the root file system is copied.
-    pub overlay: bool,
+    /// What can be had of that which can be done without: overlayfs, a mount of our binary.
+    pub tried: Known,
     /// What /etc/resolv.conf says.
     pub name_servers: String,
 }
@@ -67,7 +68,7 @@ impl Machine {
         });
         let read_only = READ_ONLY.iter().filter(|path| Path::new(path).exists());
         Ok(Self {
-            overlay: overlay_can_be_had(user.is_some()),
+            tried: tried::look(user.is_some(), &binary),
             name_servers: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             binary,
             user,
@@ -108,15 +109,4 @@ fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))
         .find(|candidate| candidate.is_file())
-}
-
-/// Inside a user namespace overlayfs may be mounted since Linux 5.11.
-fn overlay_can_be_had(in_user_namespace: bool) -> bool {
-    let known =
-        std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| list.contains("\toverlay\n"));
-    // A module not loaded yet is loaded by the first mount, but only for root.
-    let loadable = !in_user_namespace && Path::new("/proc/modules").exists();
-    let new_enough = procfs::sys::kernel::Version::current()
-        .is_ok_and(|version| (version.major, version.minor) >= (5, 11));
-    (known || loadable) && (!in_user_namespace || new_enough)
 }

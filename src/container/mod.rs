@@ -16,3 +16,4 @@ pub mod registry;
 pub mod spec;
 pub mod stop;
 pub mod target;
+pub mod tried;

@@ -9,12 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde::{Deserialize, Serialize};
 
@@ -250,63 +248,6 @@ impl Operation for UnshareMounts {
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)
             .tried(|| "unshare(CLONE_NEWNS)")
-            .map(|()| "0".to_owned())
-    }
-}
-
-/// open_tree(2): our binary as a mount of its own that is attached nowhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CloneBinary {
-    /// Where our binary is.
-    pub path: String,
-}
-
-impl Operation for CloneBinary {
-    fn step(&self) -> Step {
-        Step::new(
-            format!("open_tree(AT_FDCWD, \"{}\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)", self.path),
-            "a private mount of our own binary, attached nowhere, ...",
-        )
-    }
-
-    fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        let path = world.slots.fill(&self.path);
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let binary = open_tree(rustix::fs::CWD, path.as_str(), flags)
-            .tried(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)"))
-            .map_err(|error| error.hint("Our own program must be found under the path it was started from; open_tree needs Linux 5.2."))?;
-        let found = rustix::fs::fstat(&binary).tried(|| "fstat(binary)")?;
-        let running = std::fs::metadata("/proc/self/exe").tried(|| "stat(\"/proc/self/exe\")")?;
-        if (found.st_dev, found.st_ino) != (running.dev(), running.ino()) {
-            return Err(Error::new(format!("looking for our own program at {path}"))
-                .said("another file is there now")
-                .hint("It was replaced while it was running; start it again."));
-        }
-        let number = std::os::fd::AsRawFd::as_raw_fd(&binary).to_string();
-        world.fds.insert("binary".to_owned(), binary);
-        Ok(number)
-    }
-}
-
-/// mount_setattr(2): read-only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SealBinary;
-
-impl Operation for SealBinary {
-    fn step(&self) -> Step {
-        Step::new(
-            "mount_setattr(binary, \"\", AT_EMPTY_PATH, {attr_set=MOUNT_ATTR_RDONLY})",
-            "... and read-only: a container that gets hold of /proc/PID/exe cannot write over it (CVE-2019-5736)",
-        )
-    }
-
-    fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        raw::mount_read_only(world.fd("binary")?)
-            .tried(|| "mount_setattr(MOUNT_ATTR_RDONLY)")
-            .map_err(|error| match error.is(Errno::ENOSYS) {
-                true => error.hint("mount_setattr needs Linux 5.12."),
-                false => error,
-            })
             .map(|()| "0".to_owned())
     }
 }

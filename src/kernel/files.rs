@@ -1,6 +1,6 @@
 //! Files and directories that a container or our own records need.
 
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +151,34 @@ impl WriteFile {
     }
 }
 
+/// So much of a file is shown in the command that a person would type.
+const SHOWN: usize = 60;
+
+impl WriteFile {
+    /// The whole content where it is short, else its beginning.
+    fn shell(&self) -> String {
+        let Self { path, content, .. } = self;
+        if content.is_empty() {
+            return format!(": > {path}");
+        }
+        let shown: String = content.chars().take(SHOWN).collect();
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let plain = |text: &str| !text.contains(|c: char| c.is_control() || c == '\\');
+        match shown.strip_suffix('\n') {
+            _ if shown.len() < content.len() => {
+                let beginning = shown.trim_end().replace('\n', " ");
+                format!("echo {} > {path}", quoted(&format!("{beginning}…")))
+            }
+            Some(line) if plain(line) => format!("echo {} > {path}", quoted(line)),
+            _ => {
+                let escaped = shown.replace('\\', r"\\").replace('%', "%%");
+                let escaped = escaped.replace('\n', r"\n").replace('\t', r"\t");
+                format!("printf {} > {path}", quoted(&escaped))
+            }
+        }
+    }
+}
+
 impl Operation for WriteFile {
     fn step(&self) -> Step {
         let mut line: String = self.content.trim_end().chars().take(40).collect();
@@ -159,7 +187,7 @@ impl Operation for WriteFile {
         }
         let flags = if self.fresh { "O_WRONLY|O_CREAT|O_TRUNC" } else { "O_WRONLY" };
         Step::new(format!("write(open(\"{}\", {flags}), {line:?})", self.path), &self.why)
-            .shell(format!("echo ... > {}", self.path))
+            .shell(self.shell())
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
@@ -221,6 +249,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<u64> {
                 std::fs::read_link(&source).tried(|| format!("readlink({source:?})"))?;
             std::os::unix::fs::symlink(points_to, &target)
                 .tried(|| format!("symlink({target:?})"))?;
+            keep_owner(&target, &metadata)?;
             continue;
         } else if metadata.is_file() {
             std::fs::copy(&source, &target)
@@ -228,9 +257,44 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<u64> {
         } else {
             continue;
         }
+        // Before the mode: a change of owner takes the set-user-id bit away.
+        keep_owner(&target, &metadata)?;
         std::fs::set_permissions(&target, metadata.permissions())
             .tried(|| format!("chmod({target:?})"))?;
         files += 1;
     }
     Ok(files)
+}
+
+/// lchown(2), where the copy has another owner than the original.
+fn keep_owner(target: &std::path::Path, original: &std::fs::Metadata) -> Result<()> {
+    let made = target.symlink_metadata().tried(|| format!("lstat({target:?})"))?;
+    let (uid, gid) = (original.uid(), original.gid());
+    if (made.uid(), made.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    match std::os::unix::fs::lchown(target, Some(uid), Some(gid)) {
+        // An id that is not mapped in here cannot be given to anything.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        result => result.tried(|| format!("lchown({target:?}, {uid}, {gid})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_twin_writes_what_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file").to_string_lossy().into_owned();
+        for content in ["", "deny", "box\n", "a\tb\nc\n", "it's 100% \\n\n", "\n", "%s"] {
+            let shell = WriteFile::new(&path, content, "").step().shell.unwrap();
+            let status = std::process::Command::new("sh").args(["-c", &shell]).status().unwrap();
+            assert!(status.success(), "{shell}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content, "{shell}");
+        }
+        let long = WriteFile::new("/f", "word ".repeat(40), "").step().shell.unwrap();
+        assert!(long.starts_with("echo 'word word") && long.ends_with("…' > /f"), "{long}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What Linux offers. Every file is one facility of the kernel; its functions
 //! return values and never print.
 
+pub mod binary;
 pub mod capability;
 pub mod cgroup;
 pub mod channel;

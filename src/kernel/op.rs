@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session, tree, user,
+    binary, clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session,
+    tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -58,8 +59,9 @@ operations! {
     CapSet = credentials::CapSet,
     Chdir = files::Chdir,
     Clone = clone::Clone,
-    CloneBinary = enter::CloneBinary,
+    CloneBinary = binary::CloneBinary,
     Console = session::Console,
+    CopyBinary = binary::CopyBinary,
     CopyTree = files::CopyTree,
     DeathSignal = session::DeathSignal,
     Execute = execute::Execute,
@@ -75,7 +77,8 @@ operations! {
     RemoveDir = files::RemoveDir,
     Rename = tree::Rename,
     Seccomp = seccomp::Filter,
-    SealBinary = enter::SealBinary,
+    SealBinary = binary::SealBinary,
+    SealCopy = binary::SealCopy,
     SendSignal = pidfd::SendSignal,
     SetGid = credentials::SetGid,
     SetGroups = credentials::SetGroups,

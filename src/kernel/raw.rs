@@ -161,7 +161,15 @@ pub fn only_fds(fds: Vec<OwnedFd>) -> nix::Result<()> {
         Errno::result(unsafe { libc::dup2(fd, number) })?;
     }
     // SAFETY: as above; the numbers closed are used by nothing that this process will still run.
-    Errno::result(unsafe { libc::close_range(count as u32, u32::MAX, 0) }).map(drop)
+    if unsafe { libc::close_range(count as u32, u32::MAX, 0) } == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.9, and where a container's older filter says no: one by one.
+    // SAFETY: getdtablesize only reads a limit; and for close, as above.
+    for number in count..unsafe { libc::getdtablesize() } {
+        unsafe { libc::close(number) };
+    }
+    Ok(())
 }
 
 /// What the watcher does first: its own session, out of any directory, no

@@ -164,6 +164,13 @@ fn without_proc_it_says_what_is_missing() {
 
 /// Everything that prints a result.
 const PRINTERS: &[&[&str]] = &[
+    &["--help"],
+    &["help", "run"],
+    &["--version"],
+    &["inspect", "--help"],
+    &["inspect", "ns", "--tree"],
+    &["inspect", "host", "--format", "json"],
+    &["lesson", "check", concat!(env!("CARGO_MANIFEST_DIR"), "/lessons/01-processes")],
     &["doctor"],
     &["inspect", "host"],
     &["inspect", "ns"],

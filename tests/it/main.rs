@@ -16,6 +16,7 @@ mod base;
 mod commands;
 mod doctor;
 mod explain;
+mod fallback;
 mod input;
 mod inspect;
 mod interop;

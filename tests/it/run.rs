@@ -40,7 +40,8 @@ fn exit_codes_are_dockers() {
     uth.run(["run", "base", "/no/such/program"]).one_error(127);
     uth.run(["run", "base", "/etc"]).one_error(126);
     uth.run(["run", "base", "/etc/os-release"]).one_error(126);
-    uth.run(["run", "--workdir", "/no/such/directory", "base", "true"]).one_error(125);
+    uth.run(["run", "--workdir", "/etc/os-release", "base", "true"]).one_error(125);
+    uth.run(["run", "--workdir", "/etc/os-release/x", "base", "true"]).one_error(125);
     uth.run(["run", "--user", "nobody-knows", "base", "true"]).one_error(125);
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
 }
@@ -59,6 +60,9 @@ fn flags_do_what_dockers_do() {
         "1-two words\n"
     );
     assert_eq!(text(inside(&uth, &["-w", "/tmp"], "pwd")), "/tmp\n");
+    // What is missing of it is made.
+    let made = text(inside(&uth, &["-w", "/tmp/a/b"], "pwd; stat -c %a:%u . .."));
+    assert_eq!(made, "/tmp/a/b\n755:0\n755:0\n");
     assert_eq!(
         text(inside(&uth, &[], "id -u; id -g; pwd; echo $$; echo $HOME")),
         "0\n0\n/\n1\n/root\n"

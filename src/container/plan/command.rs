@@ -1,15 +1,29 @@
 //! What `run` and `exec` do last: fewer rights, then the command.
 
+use std::path::{Path, PathBuf};
+
 use crate::container::machine::Machine;
 use crate::container::spec::Process;
 use crate::kernel::credentials::{
     CapBound, CapSet, DOCKER_DEFAULT, NoNewPrivs, SetGid, SetGroups, SetUid,
 };
 use crate::kernel::execute::Execute;
-use crate::kernel::files::Chdir;
+use crate::kernel::files::{Chdir, MakeDir};
 use crate::kernel::op::{Op, literal};
 use crate::kernel::seccomp::Filter;
 use crate::kernel::session::{Console, DeathSignal};
+
+/// The directory that the command starts in, made where it is missing, as docker does.
+pub fn workdir(process: &Process) -> Vec<Op> {
+    let mut path = PathBuf::from("/");
+    let below = Path::new(&process.workdir).components().skip(1).map(|part| {
+        path.push(part);
+        let path = literal(&path.to_string_lossy());
+        let why = "on the way to where the command starts".to_owned();
+        MakeDir { path, mode: 0o755, why }.into()
+    });
+    below.collect()
+}
 
 /// From the container's init to the command.
 pub fn command(process: &Process, machine: &Machine) -> Vec<Op> {

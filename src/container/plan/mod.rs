@@ -10,8 +10,9 @@ use crate::container::machine::Machine;
 use crate::container::registry;
 use crate::container::spec::{Network, Spec};
 use crate::error::Result;
+use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
 use crate::kernel::clone::{Clone, CloneSpec};
-use crate::kernel::enter::{CloneBinary, SealBinary, become_init};
+use crate::kernel::enter::become_init;
 use crate::kernel::files::{RemoveDir, WriteFile};
 use crate::kernel::mount::Unmount;
 use crate::kernel::netlink::LinkUp;
@@ -21,6 +22,7 @@ use crate::kernel::user::IdMap;
 use crate::step::{Actor, Step};
 
 pub use command::command;
+use command::workdir;
 use devices::devices;
 use root::{hidden, kernel_file_systems, root_file_system};
 
@@ -51,6 +53,7 @@ impl Plan {
                 identity(spec, machine),
                 hidden(machine),
                 old_root_away(),
+                workdir(&spec.process),
                 command(&spec.process, machine),
             ]
             .concat(),
@@ -96,8 +99,12 @@ fn launcher(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
     Ok(ops)
 }
 
-/// Our binary as something that nobody can write to.
+/// Our binary as something that nobody can write to: a read-only mount of it,
+/// or a copy in memory on kernels that have no such mount.
 pub fn binary(machine: &Machine) -> Vec<Op> {
+    if !machine.tried.liked.binary_mount {
+        return vec![CopyBinary.into(), SealCopy.into()];
+    }
     let path = literal(&machine.binary.to_string_lossy());
     vec![CloneBinary { path }.into(), SealBinary.into()]
 }

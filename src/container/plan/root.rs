@@ -33,7 +33,7 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
         .into(),
         make(root.clone(), "where the new root is put together"),
     ];
-    if machine.overlay {
+    if machine.tried.liked.overlay {
         ops.push(make(format!("{staging}/upper"), "what the container changes goes here"));
         ops.push(make(format!("{staging}/work"), "overlayfs needs a directory for its own work"));
         // Outside the initial user namespace overlayfs keeps its notes in user.* attributes.

@@ -25,10 +25,11 @@ pub use identity::{Identity, sudo_hint};
 pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;
+pub use userns::{Liked, Where, try_start};
 
 use crate::error::{Context, Exit, Result};
 use crate::kernel::host;
-use userns::{FileSystem, Where};
+use userns::FileSystem;
 
 /// Stands in a fix where the reader's own command goes.
 const COMMAND: &str = "COMMAND";

@@ -13,10 +13,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{getegid, geteuid, getpid};
 use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
 
 use super::{COMMAND, Verdict, child, identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::kernel::raw;
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -87,9 +89,39 @@ pub fn try_mount(system: FileSystem, place: Where) -> Result<()> {
         match system {
             FileSystem::Tmpfs => plain("tmpfs", &mount_point()),
             FileSystem::Proc => in_grandchild(|| plain("proc", &mount_point())),
-            FileSystem::Overlay => overlay(&mount_point()),
+            FileSystem::Overlay => overlay(&mount_point(), place),
         }
     })
+}
+
+/// What a container's start would rather use, and can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liked {
+    /// overlayfs, on the disk where images are kept; else the root is a copy.
+    pub overlay: bool,
+    /// A read-only mount of our own binary (`open_tree`, `mount_setattr`); else it is copied, too.
+    pub binary_mount: bool,
+}
+
+/// Tries both, as `run` uses them, in a child with a mount namespace of its own.
+pub fn try_start(place: Where, binary: &Path) -> Result<Liked> {
+    child::attempt("trying what a container's start uses", LIMIT, || {
+        enter(place)?;
+        unshare(CloneFlags::CLONE_NEWNS).tried(|| "unshare(CLONE_NEWNS)")?;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+            .tried(|| "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+        // The binary first: what overlay is mounted on may cover it.
+        let binary_mount = binary_mount(binary).is_ok();
+        Ok(Liked { overlay: overlay(&mount_point(), place).is_ok(), binary_mount })
+    })
+}
+
+fn binary_mount(binary: &Path) -> Result<()> {
+    use rustix::mount::{OpenTreeFlags, open_tree};
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(rustix::fs::CWD, binary, flags).tried(|| "open_tree(OPEN_TREE_CLONE)")?;
+    raw::mount_read_only(tree).tried(|| "mount_setattr(MOUNT_ATTR_RDONLY)")
 }
 
 /// The calls of the newer mount interface, as a container's set-up uses them:
@@ -168,7 +200,7 @@ fn in_grandchild(work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// As `run` does it: the layer below on the disk where images are kept, the
 /// writable one on a tmpfs that the kernel frees.
-fn overlay(at: &Path) -> Result<()> {
+fn overlay(at: &Path, place: Where) -> Result<()> {
     // Opened in this mount namespace, before it may be covered; a descriptor
     // spares us escaping the path.
     let lower = lower_directory();
@@ -178,8 +210,9 @@ fn overlay(at: &Path) -> Result<()> {
     for name in ["upper", "work", "merged"] {
         fs::create_dir(at.join(name)).tried(|| format!("mkdir({:?})", at.join(name)))?;
     }
+    let attributes = if place == Where::Inside { ",userxattr" } else { "" };
     let options = format!(
-        "lowerdir=/proc/self/fd/{},upperdir={},workdir={}",
+        "lowerdir=/proc/self/fd/{},upperdir={},workdir={}{attributes}",
         std::os::fd::AsRawFd::as_raw_fd(&lower),
         at.join("upper").display(),
         at.join("work").display()
@@ -188,9 +221,9 @@ fn overlay(at: &Path) -> Result<()> {
         .tried(|| "mount(\"overlay\", …, \"overlay\", 0, \"lowerdir=…,upperdir=…,workdir=…\")")
 }
 
-/// The directory of images, or as much of its path as there is.
+/// The directory of root file systems, or as much of its path as there is.
 fn lower_directory() -> PathBuf {
-    let data = home::path(Place::Data).unwrap_or_else(|_| PathBuf::from("/usr"));
+    let data = home::path(Place::Data).unwrap_or_else(|_| PathBuf::from("/usr")).join("rootfs");
     let there = data.ancestors().find(|path| fs::read_dir(path).is_ok());
     there.map_or_else(|| PathBuf::from("/usr"), Path::to_path_buf)
 }
