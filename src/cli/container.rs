@@ -16,6 +16,24 @@ pub struct ProcessFlags {
     pub user: Option<String>,
 }
 
+/// What a container may do.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RightsFlags {
+    /// Add a capability, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_add: Vec<String>,
+    /// Take a capability away, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_drop: Vec<String>,
+    /// seccomp=FILE|unconfined, no-new-privileges=false, systempaths=unconfined
+    #[arg(long, value_name = "OPTION")]
+    pub security_opt: Vec<String>,
+    /// Every capability and system call, the host's devices, nothing covered: no container
+    /// as far as root is concerned
+    #[arg(long)]
+    pub privileged: bool,
+}
+
 /// Start another process in the namespaces of a running container.
 #[derive(Debug, Args)]
 pub struct Exec {
@@ -31,6 +49,9 @@ pub struct Exec {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessFlags,
+    /// With every capability (its system calls stay those of the container)
+    #[arg(long)]
+    pub privileged: bool,
     /// The container's name, or the beginning of its id
     pub target: String,
     /// The command and its arguments

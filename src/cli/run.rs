@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::container::ProcessFlags;
+use crate::cli::container::{ProcessFlags, RightsFlags};
 use crate::container::spec::Network;
 
 /// Start a container: new namespaces, a root file system of its own, fewer
@@ -29,6 +29,9 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub process: ProcessFlags,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rights: RightsFlags,
     /// Which network it gets
     #[arg(long, value_enum, default_value_t)]
     pub network: Network,

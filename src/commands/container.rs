@@ -2,6 +2,7 @@
 
 use crate::cli::Global;
 use crate::cli::container::{Exec, ProcessFlags, Stop};
+use crate::commands::rights::available;
 use crate::container::machine::Machine;
 use crate::container::spec::{Process, usage};
 use crate::container::{exec as entering, registry, stop as stopping};
@@ -40,6 +41,10 @@ pub fn exec(args: &Exec, global: &Global, screen: &mut Screen) -> Result<u8> {
     let container = registry::find(&args.target).map_err(before_the_command)?;
     let machine = Machine::look()?;
     let mut process = process(args.command.clone(), &container.env, &args.process, args.tty)?;
+    process.rights = container.rights.clone();
+    if args.privileged {
+        process.rights.privileged_process(&available(machine.user.is_some()));
+    }
     process.interactive = args.interactive;
     process.detached = args.detach;
     if process.detached && process.terminal {

@@ -7,5 +7,6 @@ pub mod doctor;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod rights;
 pub mod run;
 pub mod setup;

@@ -47,7 +47,7 @@ impl Plan {
             init.push(NewSession.into());
         }
         let mut in_child = vec![Op::from(NewSession)];
-        in_child.extend(plan::command(process, machine));
+        in_child.extend(plan::command(process, machine)?);
         Ok(Self { newborn, init, in_child })
     }
 

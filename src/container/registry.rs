@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::container::spec::Spec;
+use crate::container::spec::{Rights, Spec};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::kernel::op::literal;
@@ -33,6 +33,9 @@ pub struct Container {
     pub hostname: String,
     /// The environment that its processes start with, `NAME=value`.
     pub env: Vec<String>,
+    /// What it may do, and with it what `exec` starts in it.
+    #[serde(default)]
+    pub rights: Rights,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
 }
@@ -69,6 +72,7 @@ pub fn record(spec: &Spec) -> String {
         command: spec.process.command.clone(),
         hostname: spec.hostname.clone(),
         env: spec.process.env.clone(),
+        rights: spec.process.rights.clone(),
         created: now.as_secs(),
     };
     let mut record = serde_json::json!(container);

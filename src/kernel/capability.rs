@@ -64,6 +64,16 @@ pub fn number(name: &str) -> Option<u8> {
     u8::try_from(position).ok()
 }
 
+/// Every capability that this kernel has, and whether it is in the bounding
+/// set of this process: what is not can never come back.
+pub fn bounding() -> Vec<(&'static str, bool)> {
+    let one = |number: u8| {
+        let set = rustix::thread::CapabilitySet::from_bits_retain(1 << number);
+        Some((name(number)?, rustix::thread::capability_is_in_bounding_set(set).ok()?))
+    };
+    (0..=LAST).map_while(one).collect()
+}
+
 /// A set as /proc/PID/status writes it: sixteen hexadecimal digits.
 pub fn parse(hexadecimal: &str) -> Option<u64> {
     u64::from_str_radix(hexadecimal.trim(), 16).ok()

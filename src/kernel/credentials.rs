@@ -87,11 +87,26 @@ pub struct CapSet {
     pub keep: Vec<String>,
 }
 
+impl CapSet {
+    /// How many are not among docker's.
+    fn beyond(&self) -> usize {
+        self.keep.iter().filter(|name| !DOCKER_DEFAULT.contains(&name.as_str())).count()
+    }
+}
+
 impl Operation for CapSet {
     fn step(&self) -> Step {
         Step::new(
             format!("capset(effective=permitted={} capabilities, inheritable=0)", self.keep.len()),
-            "even root in here lacks most of what makes root: no mount, no module, no clock",
+            match self.beyond() {
+                0 => {
+                    "even root in here lacks most of what makes root: no mount, no module, no clock"
+                        .to_owned()
+                }
+                some => format!(
+                    "root in here has {some} more than docker gives by default, for inheritance none"
+                ),
+            },
         )
     }
 

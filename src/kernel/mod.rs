@@ -8,6 +8,7 @@ pub mod channel;
 pub mod clone;
 pub mod config;
 pub mod credentials;
+pub mod devices;
 pub mod enter;
 pub mod execute;
 pub mod files;

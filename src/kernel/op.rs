@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, clone, credentials, enter, execute, files, mount, netlink, pidfd, seccomp, session,
-    tree, user,
+    binary, clone, credentials, devices, enter, execute, files, mount, netlink, pidfd, seccomp,
+    session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -69,6 +69,7 @@ operations! {
     IdMap = user::IdMap,
     LinkUp = netlink::LinkUp,
     MakeDir = files::MakeDir,
+    MakeNodes = devices::MakeNodes,
     Mount = mount::Mount,
     NewSession = session::NewSession,
     NewTree = tree::NewTree,

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::error::{Context, Result};
 use crate::kernel::capability;
 use crate::kernel::process::{Status, text};
 
@@ -53,6 +54,11 @@ pub fn of_process(proc: &Path, pid: i32, status: &Status) -> Security {
         no_new_privs: status.field("NoNewPrivs").map(|value| value == "1"),
         label: label(proc, pid),
     }
+}
+
+/// Whether this process itself has no_new_privs.
+pub fn no_new_privs() -> Result<bool> {
+    rustix::thread::no_new_privs().tried(|| "prctl(PR_GET_NO_NEW_PRIVS)")
 }
 
 /// Each module has a directory of its own where it can; `attr/current` is

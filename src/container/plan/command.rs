@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::container::machine::Machine;
 use crate::container::spec::Process;
-use crate::kernel::credentials::{
-    CapBound, CapSet, DOCKER_DEFAULT, NoNewPrivs, SetGid, SetGroups, SetUid,
-};
+use crate::error::Result;
+use crate::kernel::capability;
+use crate::kernel::credentials::{CapBound, CapSet, NoNewPrivs, SetGid, SetGroups, SetUid};
 use crate::kernel::execute::Execute;
 use crate::kernel::files::{Chdir, MakeDir};
 use crate::kernel::op::{Op, literal};
-use crate::kernel::seccomp::Filter;
 use crate::kernel::session::{Console, DeathSignal};
 
 /// The directory that the command starts in, made where it is missing, as docker does.
@@ -26,16 +25,37 @@ pub fn workdir(process: &Process) -> Vec<Op> {
 }
 
 /// From the container's init to the command.
-pub fn command(process: &Process, machine: &Machine) -> Vec<Op> {
-    let keep: Vec<String> = DOCKER_DEFAULT.iter().map(|name| (*name).to_owned()).collect();
-    let (uid, gid) = process.user;
+pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
+    let rights = &process.rights;
+    let filters = rights.filters()?.into_iter().map(Op::from);
     let mut ops = Vec::new();
     if process.terminal {
         ops.push(Console.into());
     }
     let workdir = "where the command starts".to_owned();
     ops.push(Chdir { path: literal(&process.workdir), why: workdir }.into());
-    ops.push(CapBound { keep: keep.clone() }.into());
+    // An ordinary process must promise never to gain anything before it may
+    // filter; without that promise only one with CAP_SYS_ADMIN may: now, still.
+    let (now, last): (Vec<_>, Vec<_>) = filters.partition(|_| !rights.no_new_privileges);
+    ops.extend(now);
+    ops.extend(fewer_capabilities(process, machine));
+    if rights.no_new_privileges {
+        ops.push(NoNewPrivs.into());
+    }
+    ops.push(DeathSignal.into());
+    ops.extend(last);
+    ops.push(Execute { argv: process.command.clone(), env: process.env.clone() }.into());
+    Ok(ops)
+}
+
+/// The bounding set for good, then who it is, then what it has of that set.
+fn fewer_capabilities(process: &Process, machine: &Machine) -> Vec<Op> {
+    let keep = &process.rights.capabilities;
+    let (uid, gid) = process.user;
+    let mut ops = Vec::new();
+    if capability::bounding().iter().any(|(name, _)| !keep.iter().any(|kept| kept == name)) {
+        ops.push(CapBound { keep: keep.clone() }.into());
+    }
     // With a single id mapped, setgroups is denied: whatever groups there are
     // mean nothing in the namespace but to keep doors closed.
     if machine.user.as_ref().is_none_or(|user| user.full) {
@@ -47,11 +67,7 @@ pub fn command(process: &Process, machine: &Machine) -> Vec<Op> {
     if uid != 0 {
         ops.push(SetUid { uid }.into());
     }
-    ops.push(CapSet { keep: if uid == 0 { keep } else { Vec::new() } }.into());
-    ops.push(NoNewPrivs.into());
-    ops.push(DeathSignal.into());
-    ops.push(Filter::Default.into());
-    ops.push(Filter::NoClone3.into());
-    ops.push(Execute { argv: process.command.clone(), env: process.env.clone() }.into());
+    // Nothing is inheritable, and so nothing ambient (CVE-2022-24769).
+    ops.push(CapSet { keep: if uid == 0 { keep.clone() } else { Vec::new() } }.into());
     ops
 }

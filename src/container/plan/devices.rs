@@ -1,6 +1,11 @@
 //! /dev: a handful of harmless devices, terminals and shared memory of its own.
 
+use std::path::Path;
+
+use crate::container::machine::Machine;
 use crate::container::plan::OLD;
+use crate::container::spec::Rights;
+use crate::kernel::devices::{MakeNodes, below};
 use crate::kernel::files::{MakeDir, Symlink, WriteFile};
 use crate::kernel::mount::Mount;
 use crate::kernel::op::Op;
@@ -24,10 +29,14 @@ const LINKS: [(&str, &str, &str); 5] = [
 ];
 
 /// A /dev from nothing; the image's is never used.
-pub fn devices() -> Vec<Op> {
+pub fn devices(rights: &Rights, machine: &Machine) -> Vec<Op> {
+    // Inside a user namespace mknod(2) makes no device, so there all stay out.
+    let hosts = rights.devices && machine.user.is_none();
     let why = "a /dev of its own, and nodev: a device file made in here, the host's disk say, does not open";
-    let flags = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
-    let dev = Mount::filesystem("tmpfs", "/dev", why).flags(&flags).data("mode=0755,size=64k");
+    let flags: &[&str] =
+        if hosts { &["MS_NOSUID"] } else { &["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"] };
+    let why = if hosts { "a /dev of its own, in which every device file opens" } else { why };
+    let dev = Mount::filesystem("tmpfs", "/dev", why).flags(flags).data("mode=0755,size=64k");
     let mut ops = vec![dev.into()];
     for (name, why) in DEVICES {
         // The host's own device is lent: its mount, unlike this one, lets it open.
@@ -64,5 +73,18 @@ pub fn devices() -> Vec<Op> {
         "POSIX shared memory lives in files here",
     );
     below("mqueue", "mqueue", &quiet, None, "POSIX message queues, of the new IPC namespace");
+    if hosts {
+        ops.extend(devices_of_the_host());
+    }
     ops
+}
+
+/// All the others, for `--privileged`.
+fn devices_of_the_host() -> Vec<Op> {
+    let own = ["pts", "shm", "mqueue", "fd", "ptmx", "console", "stdin", "stdout", "stderr"];
+    let own: Vec<_> = own.into_iter().chain(DEVICES.map(|(name, _)| name)).collect();
+    let (directories, nodes) = below(Path::new("/dev"), &own);
+    let why = "as the host sorts its devices";
+    let make = |path: String| Op::from(MakeDir { path, mode: 0o755, why: why.to_owned() });
+    directories.into_iter().map(make).chain([MakeNodes { nodes }.into()]).collect()
 }

@@ -49,12 +49,12 @@ impl Plan {
             init: [
                 root_file_system(spec, machine),
                 kernel_file_systems(spec, machine),
-                devices(),
+                devices(&spec.process.rights, machine),
                 identity(spec, machine),
-                hidden(machine),
+                hidden(&spec.process.rights, machine),
                 old_root_away(),
                 workdir(&spec.process),
-                command(&spec.process, machine),
+                command(&spec.process, machine)?,
             ]
             .concat(),
         })

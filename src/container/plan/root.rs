@@ -3,7 +3,7 @@
 
 use crate::container::machine::Machine;
 use crate::container::plan::OLD;
-use crate::container::spec::{Network, Spec};
+use crate::container::spec::{Network, Rights, Spec};
 use crate::kernel::files::{Chdir, CopyTree, MakeDir};
 use crate::kernel::mount::{Mount, PivotRoot};
 use crate::kernel::op::{Op, literal};
@@ -83,6 +83,9 @@ pub fn kernel_file_systems(spec: &Spec, machine: &Machine) -> Vec<Op> {
     if spec.network == Network::Host && machine.user.is_some() {
         // A new sysfs belongs to a network namespace, and the host's is not ours.
         ops.push(Mount::bind(&format!("{OLD}/sys"), "/sys", sys).flags(&["MS_REC"]).into());
+    } else if spec.process.rights.devices {
+        let sys = "the kernel's devices and settings, to be written too: they are the host's";
+        ops.push(Mount::filesystem("sysfs", "/sys", sys).flags(&quiet).into());
     } else {
         ops.push(
             Mount::filesystem("sysfs", "/sys", sys).flags(&quiet).flags(&["MS_RDONLY"]).into(),
@@ -92,7 +95,10 @@ pub fn kernel_file_systems(spec: &Spec, machine: &Machine) -> Vec<Op> {
 }
 
 /// What of /proc and /sys is covered, or can only be read.
-pub fn hidden(machine: &Machine) -> Vec<Op> {
+pub fn hidden(rights: &Rights, machine: &Machine) -> Vec<Op> {
+    if rights.system_paths {
+        return Vec::new();
+    }
     let quiet = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
     let mut ops = Vec::new();
     for path in &machine.read_only {

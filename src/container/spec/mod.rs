@@ -1,8 +1,10 @@
 //! What somebody asked for: a container, before it is one.
 
 mod process;
+mod rights;
 
 pub use process::Process;
+pub use rights::{Rights, Seccomp};
 
 use crate::error::{Error, Exit, Result};
 use crate::image::base::Rootfs;

@@ -1,6 +1,6 @@
 //! A process in a container, as `run` and `exec` are asked for it.
 
-use crate::container::spec::usage;
+use crate::container::spec::{Rights, usage};
 use crate::error::Result;
 
 /// A process in a container that is asked for.
@@ -14,6 +14,8 @@ pub struct Process {
     pub workdir: String,
     /// User and group id, as the container counts.
     pub user: (u32, u32),
+    /// What it may do.
+    pub rights: Rights,
     /// Whether it gets a terminal.
     pub terminal: bool,
     /// Whether it can read our standard input.
@@ -30,6 +32,7 @@ impl Process {
             env: env.to_vec(),
             workdir: "/".to_owned(),
             user: (0, 0),
+            rights: Rights::default(),
             terminal: false,
             interactive: false,
             detached: false,
