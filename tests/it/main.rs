@@ -23,5 +23,6 @@ mod interop;
 mod kill;
 mod lessons;
 mod readme;
+mod rights;
 mod run;
 mod vm;
