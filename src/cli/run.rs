@@ -40,4 +40,22 @@ pub struct Run {
     /// The command and its arguments (default: the image's shell)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub files: FileFlags,
+}
+
+/// What else of file systems a container gets.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Files")]
+pub struct FileFlags {
+    /// Lend it a directory or file of the host; with `:ro` it may only read
+    #[arg(long, short, value_name = "SRC:DST[:ro]")]
+    pub volume: Vec<String>,
+    /// Give it an empty file system in memory (options: size=, mode=, exec, ...)
+    #[arg(long, value_name = "DST[:OPTIONS]")]
+    pub tmpfs: Vec<String>,
+    /// Make its root file system read-only
+    #[arg(long)]
+    pub read_only: bool,
 }

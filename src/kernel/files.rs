@@ -41,6 +41,36 @@ pub struct MakeDir {
     pub why: String,
 }
 
+/// mkdir(2) of a directory that must not be there yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewDir {
+    /// The directory to make.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Operation for NewDir {
+    fn step(&self) -> Step {
+        Step::new(format!("mkdir(\"{}\", 0700)", self.path), &self.why)
+            .shell(format!("mkdir -m 700 {}", self.path))
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = world.slots.fill(&self.path);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .tried(|| format!("mkdir({path:?}, 0700)"))
+            .map_err(|error| match error.is(nix::errno::Errno::EEXIST) {
+                true => error
+                    .hint("The image has something of that name, which is wanted for a moment."),
+                false => error,
+            })
+            .map(|()| "0".to_owned())
+    }
+}
+
 impl Operation for MakeDir {
     fn step(&self) -> Step {
         Step::new(format!("mkdir(\"{}\", {:#o})", self.path, self.mode), &self.why)

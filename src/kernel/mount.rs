@@ -1,6 +1,6 @@
 //! Mounts: mount(2), pivot_root(2), umount2(2).
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::in_root::{self, Root};
 use crate::kernel::op::{Operation, World};
 use crate::step::Step;
 
@@ -31,8 +32,22 @@ pub struct Mount {
     fstype: Option<String>,
     flags: Vec<String>,
     data: Option<String>,
-    by_descriptor: bool,
+    place: Place,
     why: String,
+}
+
+/// How the target is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// By its name.
+    #[default]
+    Name,
+    /// Opened first; a symbolic link in its place is refused.
+    NoLink,
+    /// The same, and it must be a directory.
+    Directory,
+    /// Resolved in this root, a container's, from outside.
+    Below(String),
 }
 
 impl Mount {
@@ -82,12 +97,59 @@ impl Mount {
     /// link in its place is refused.
     #[must_use]
     pub fn by_descriptor(mut self) -> Self {
-        self.by_descriptor = true;
+        self.place = Place::NoLink;
         self
     }
 
+    /// The same for one of the directories that every root has: an image with
+    /// a link there would have its /proc mounted elsewhere.
+    #[must_use]
+    pub fn on_directory(mut self) -> Self {
+        self.place = Place::Directory;
+        self
+    }
+
+    /// A file system at a path of a container's root, which is resolved in it and
+    /// held by its descriptor.
+    #[must_use]
+    pub fn below(mut self, root: &str) -> Self {
+        self.place = Place::Below(root.to_owned());
+        self
+    }
+
+    /// What is mounted on, opened; `None` when its name is good enough.
+    fn open(&self, target: &str, world: &World<'_>) -> Result<Option<OwnedFd>> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match &self.place {
+            Place::Name => Ok(None),
+            Place::NoLink => open(target, flags, Mode::empty())
+                .tried(|| format!("open({target:?}, O_PATH|O_NOFOLLOW)"))
+                .map(Some),
+            Place::Directory => open(target, flags | OFlags::DIRECTORY, Mode::empty())
+                .tried(|| format!("open({target:?}, O_PATH|O_NOFOLLOW|O_DIRECTORY)"))
+                .map_err(|error| {
+                    error.hint(
+                        "The image has a symbolic link or a file there. It is not followed: \
+                         it could lead out of the container.",
+                    )
+                })
+                .map(Some),
+            Place::Below(root) => {
+                in_root::place(&Root::open(&world.slots.fill(root))?, target).map(Some)
+            }
+        }
+    }
+
+    /// The target as seen from where the call is made.
+    fn target(&self) -> String {
+        match &self.place {
+            Place::Below(root) => format!("{root}{}", self.target),
+            _ => self.target.clone(),
+        }
+    }
+
     fn shell(&self) -> String {
-        let target = &self.target;
+        let target = &self.target();
         if self.flags.iter().any(|flag| flag == "MS_PRIVATE") {
             return format!("mount --make-rprivate {target}");
         }
@@ -118,7 +180,7 @@ impl Operation for Mount {
         let call = format!(
             "mount({}, \"{}\", {}, {flags}, {})",
             quoted(self.source.as_ref()),
-            self.target,
+            self.target(),
             quoted(self.fstype.as_ref()),
             quoted(self.data.as_ref())
         );
@@ -133,17 +195,16 @@ impl Operation for Mount {
             FLAGS.iter().find(|(known, ..)| known == name).map(|(_, value, _)| *value)
         };
         let flags: MsFlags = self.flags.iter().filter_map(value).collect();
-        let opened = match self.by_descriptor {
-            true => Some(
-                open(&target, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-                    .tried(|| format!("open({target:?}, O_PATH|O_NOFOLLOW)"))?,
-            ),
-            false => None,
-        };
-        let path = opened.as_ref().map_or(target, |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let opened = self.open(&target, world)?;
+        let path = opened
+            .as_ref()
+            .map_or(target.clone(), |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
         mount(source.as_deref(), path.as_str(), self.fstype.as_deref(), flags, data.as_deref())
             .tried(|| world.slots.fill(&self.step().call))
             .map_err(|error| self.explain(error))?;
+        if let (Place::Below(root), Some(_)) = (&self.place, &self.fstype) {
+            in_root::note_own(&Root::open(&world.slots.fill(root))?, &target, world)?;
+        }
         Ok("0".to_owned())
     }
 }
@@ -219,14 +280,14 @@ pub struct Unmount {
 
 impl Operation for Unmount {
     fn step(&self) -> Step {
-        Step::new(format!("umount2(\"{}\", MNT_DETACH)", self.target), &self.why)
+        Step::new(format!("umount2(\"{}\", MNT_DETACH|UMOUNT_NOFOLLOW)", self.target), &self.why)
             .shell(format!("umount -l {}", self.target))
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
         let target = world.slots.fill(&self.target);
-        umount2(target.as_str(), MntFlags::MNT_DETACH)
-            .tried(|| format!("umount2({target:?}, MNT_DETACH)"))?;
+        umount2(target.as_str(), MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)
+            .tried(|| format!("umount2({target:?}, MNT_DETACH|UMOUNT_NOFOLLOW)"))?;
         Ok("0".to_owned())
     }
 }

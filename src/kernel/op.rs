@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, clone, credentials, devices, enter, execute, files, mount, netlink, pidfd, seccomp,
-    session, tree, user,
+    binary, clone, credentials, detached, devices, enter, execute, files, in_root, mount, netlink,
+    pidfd, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -55,6 +55,7 @@ macro_rules! operations {
 }
 
 operations! {
+    Attach = detached::Attach,
     CapBound = credentials::CapBound,
     CapSet = credentials::CapSet,
     Chdir = files::Chdir,
@@ -64,16 +65,21 @@ operations! {
     CopyBinary = binary::CopyBinary,
     CopyTree = files::CopyTree,
     DeathSignal = session::DeathSignal,
+    EnterDir = in_root::EnterDir,
     Execute = execute::Execute,
     FillTree = tree::FillTree,
     IdMap = user::IdMap,
     LinkUp = netlink::LinkUp,
     MakeDir = files::MakeDir,
     MakeNodes = devices::MakeNodes,
+    MakeInRoot = in_root::MakeInRoot,
     Mount = mount::Mount,
+    MountAttributes = detached::MountAttributes,
+    NewDir = files::NewDir,
     NewSession = session::NewSession,
     NewTree = tree::NewTree,
     NoNewPrivs = credentials::NoNewPrivs,
+    OpenTree = detached::OpenTree,
     PivotRoot = mount::PivotRoot,
     RemoveDir = files::RemoveDir,
     Rename = tree::Rename,
@@ -91,6 +97,7 @@ operations! {
     Unmount = mount::Unmount,
     UnshareMounts = enter::UnshareMounts,
     WriteFile = files::WriteFile,
+    WriteInRoot = in_root::WriteInRoot,
 }
 
 /// Values that earlier operations found out, by name: `$pid` is a pid.

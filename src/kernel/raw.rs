@@ -130,6 +130,24 @@ pub fn mount_read_only(mount: impl AsFd) -> nix::Result<()> {
     nix::errno::Errno::result(result).map(drop)
 }
 
+/// mount_setattr(2) on a detached mount and all mounts below it: sets these attributes.
+pub fn mount_attributes(mount: impl AsFd, attributes: u64) -> nix::Result<()> {
+    let attributes =
+        libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path is a C string, the structure lives through the call and its size is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            std::ptr::from_ref(&attributes),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}
+
 /// Ends the process at once: no destructors, no `atexit`, which in a forked
 /// child would run for things that are the parent's.
 pub fn exit_now(code: i32) -> ! {

@@ -158,6 +158,41 @@ fn explain_agrees_with_strace_on_run() {
     }
 }
 
+/// With what can be asked for besides: each flag has operations of its own.
+#[test]
+fn explain_agrees_with_strace_on_run_with_flags() {
+    need!(root);
+    need!(tool "strace");
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    let lent = tempfile::TempDir::with_prefix("uth-lent-").unwrap();
+    let file = lent.path().join("file");
+    std::fs::write(&file, "text").unwrap();
+    let volumes = [
+        format!("{}:/new/place:ro", lent.path().display()),
+        format!("{}:/new/file", file.display()),
+    ];
+    let args = [
+        "run",
+        "-v",
+        &volumes[0],
+        "-v",
+        &volumes[1],
+        "--tmpfs",
+        "/memory",
+        "--read-only",
+        "-w",
+        "/new/work",
+        "base",
+        "true",
+    ];
+    let (said, done) = both(&uth, &args);
+    for deed in ["move_mount", "mount_setattr", "open_tree"] {
+        assert!(done[&Role::Init].iter().any(|seen| seen == deed), "no {deed}: {done:#?}");
+    }
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
+}
+
 #[test]
 fn explain_agrees_with_strace_on_exec() {
     need!(root);

@@ -25,4 +25,5 @@ mod lessons;
 mod readme;
 mod rights;
 mod run;
+mod run_files;
 mod vm;

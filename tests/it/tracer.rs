@@ -305,7 +305,8 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     open_tree = SYS_open_tree, openat = SYS_openat, pivot_root = SYS_pivot_root, prctl = SYS_prctl,
     rename = SYS_rename, rmdir = SYS_rmdir, seccomp = SYS_seccomp, sendto = SYS_sendto,
     setgid = SYS_setgid, setgroups = SYS_setgroups, sethostname = SYS_sethostname, setns = SYS_setns,
-    setsid = SYS_setsid, setuid = SYS_setuid, symlink = SYS_symlink, symlinkat = SYS_symlinkat,
+    fchdir = SYS_fchdir, move_mount = SYS_move_mount, setsid = SYS_setsid, setuid = SYS_setuid,
+    symlink = SYS_symlink, symlinkat = SYS_symlinkat,
     umount2 = SYS_umount2, unlink = SYS_unlink, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
 };
 
@@ -316,6 +317,7 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     mount_setattr = SYS_mount_setattr, open_tree = SYS_open_tree, openat = SYS_openat,
     pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat, seccomp = SYS_seccomp,
     sendto = SYS_sendto, setgid = SYS_setgid, setgroups = SYS_setgroups,
-    sethostname = SYS_sethostname, setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
+    fchdir = SYS_fchdir, move_mount = SYS_move_mount, sethostname = SYS_sethostname,
+    setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
     symlinkat = SYS_symlinkat, umount2 = SYS_umount2, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
 };

@@ -1,27 +1,24 @@
 //! What `run` and `exec` do last: fewer rights, then the command.
 
-use std::path::{Path, PathBuf};
-
 use crate::container::machine::Machine;
 use crate::container::spec::Process;
 use crate::error::Result;
 use crate::kernel::capability;
 use crate::kernel::credentials::{CapBound, CapSet, NoNewPrivs, SetGid, SetGroups, SetUid};
 use crate::kernel::execute::Execute;
-use crate::kernel::files::{Chdir, MakeDir};
+use crate::kernel::in_root::{EnterDir, Kind, MakeInRoot};
 use crate::kernel::op::{Op, literal};
 use crate::kernel::session::{Console, DeathSignal};
 
 /// The directory that the command starts in, made where it is missing, as docker does.
 pub fn workdir(process: &Process) -> Vec<Op> {
-    let mut path = PathBuf::from("/");
-    let below = Path::new(&process.workdir).components().skip(1).map(|part| {
-        path.push(part);
-        let path = literal(&path.to_string_lossy());
-        let why = "on the way to where the command starts".to_owned();
-        MakeDir { path, mode: 0o755, why }.into()
-    });
-    below.collect()
+    let (root, path) = (String::new(), literal(&process.workdir));
+    let why =
+        "where the command starts: made in the container's own layer if it is missing".to_owned();
+    match process.workdir.as_str() {
+        "/" => Vec::new(),
+        _ => vec![MakeInRoot { root, path, kind: Kind::Directory, why }.into()],
+    }
 }
 
 /// From the container's init to the command.
@@ -32,8 +29,7 @@ pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
     if process.terminal {
         ops.push(Console.into());
     }
-    let workdir = "where the command starts".to_owned();
-    ops.push(Chdir { path: literal(&process.workdir), why: workdir }.into());
+    ops.push(EnterDir { path: literal(&process.workdir) }.into());
     // An ordinary process must promise never to gain anything before it may
     // filter; without that promise only one with CAP_SYS_ADMIN may: now, still.
     let (now, last): (Vec<_>, Vec<_>) = filters.partition(|_| !rights.no_new_privileges);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::container::machine::Machine;
-use crate::container::plan::OLD;
+use crate::container::plan::ROOT;
 use crate::container::spec::Rights;
 use crate::kernel::devices::{MakeNodes, below};
 use crate::kernel::files::{MakeDir, Symlink, WriteFile};
@@ -21,11 +21,11 @@ const DEVICES: [(&str, &str); 6] = [
 ];
 
 const LINKS: [(&str, &str, &str); 5] = [
-    ("/proc/self/fd", "/dev/fd", "each process's open files"),
-    ("/proc/self/fd/0", "/dev/stdin", "standard input by name"),
-    ("/proc/self/fd/1", "/dev/stdout", "standard output by name"),
-    ("/proc/self/fd/2", "/dev/stderr", "standard error by name"),
-    ("pts/ptmx", "/dev/ptmx", "where programs ask for a new terminal"),
+    ("/proc/self/fd", "fd", "each process's open files"),
+    ("/proc/self/fd/0", "stdin", "standard input by name"),
+    ("/proc/self/fd/1", "stdout", "standard output by name"),
+    ("/proc/self/fd/2", "stderr", "standard error by name"),
+    ("pts/ptmx", "ptmx", "where programs ask for a new terminal"),
 ];
 
 /// A /dev from nothing; the image's is never used.
@@ -36,22 +36,21 @@ pub fn devices(rights: &Rights, machine: &Machine) -> Vec<Op> {
     let flags: &[&str] =
         if hosts { &["MS_NOSUID"] } else { &["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"] };
     let why = if hosts { "a /dev of its own, in which every device file opens" } else { why };
-    let dev = Mount::filesystem("tmpfs", "/dev", why).flags(flags).data("mode=0755,size=64k");
-    let mut ops = vec![dev.into()];
+    let dev = format!("{ROOT}/dev");
+    let mount = Mount::filesystem("tmpfs", &dev, why).flags(flags).data("mode=0755,size=64k");
+    let mut ops = vec![mount.on_directory().into()];
     for (name, why) in DEVICES {
         // The host's own device is lent: its mount, unlike this one, lets it open.
-        let path = format!("/dev/{name}");
+        let path = format!("{dev}/{name}");
         ops.push(WriteFile::new(&path, "", "something to mount on").into());
-        ops.push(Mount::bind(&format!("{OLD}/dev/{name}"), &path, why).into());
+        ops.push(Mount::bind(&format!("/dev/{name}"), &path, why).into());
     }
     for (target, path, why) in LINKS {
-        ops.push(
-            Symlink { target: target.to_owned(), path: path.to_owned(), why: why.to_owned() }
-                .into(),
-        );
+        let (target, path) = (target.to_owned(), format!("{dev}/{path}"));
+        ops.push(Symlink { target, path, why: why.to_owned() }.into());
     }
     let mut below = |name: &str, fstype: &str, flags: &[&str], data: Option<&str>, why: &str| {
-        let path = format!("/dev/{name}");
+        let path = format!("{dev}/{name}");
         let mount = Mount::filesystem(fstype, &path, why).flags(flags);
         ops.push(MakeDir { path, mode: 0o755, why: "a place for it".to_owned() }.into());
         ops.push(data.into_iter().fold(mount, |mount, data| mount.data(data)).into());
@@ -83,8 +82,11 @@ pub fn devices(rights: &Rights, machine: &Machine) -> Vec<Op> {
 fn devices_of_the_host() -> Vec<Op> {
     let own = ["pts", "shm", "mqueue", "fd", "ptmx", "console", "stdin", "stdout", "stderr"];
     let own: Vec<_> = own.into_iter().chain(DEVICES.map(|(name, _)| name)).collect();
-    let (directories, nodes) = below(Path::new("/dev"), &own);
+    let (directories, mut nodes) = below(Path::new("/dev"), &own);
+    nodes.iter_mut().for_each(|node| node.path = format!("{ROOT}{}", node.path));
     let why = "as the host sorts its devices";
-    let make = |path: String| Op::from(MakeDir { path, mode: 0o755, why: why.to_owned() });
+    let make = |path: String| {
+        Op::from(MakeDir { path: format!("{ROOT}{path}"), mode: 0o755, why: why.to_owned() })
+    };
     directories.into_iter().map(make).chain([MakeNodes { nodes }.into()]).collect()
 }

@@ -5,6 +5,7 @@
 mod command;
 mod devices;
 mod root;
+mod volumes;
 
 use crate::container::machine::Machine;
 use crate::container::registry;
@@ -13,8 +14,8 @@ use crate::error::Result;
 use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
 use crate::kernel::clone::{Clone, CloneSpec};
 use crate::kernel::enter::become_init;
-use crate::kernel::files::{RemoveDir, WriteFile};
-use crate::kernel::mount::Unmount;
+use crate::kernel::files::WriteFile;
+use crate::kernel::in_root::WriteInRoot;
 use crate::kernel::netlink::LinkUp;
 use crate::kernel::op::{Op, describe, literal};
 use crate::kernel::session::SetHostname;
@@ -24,10 +25,16 @@ use crate::step::{Actor, Step};
 pub use command::command;
 use command::workdir;
 use devices::devices;
-use root::{hidden, kernel_file_systems, root_file_system};
+use root::{hidden, into_the_root, kernel_file_systems, root_file_system};
+use volumes::{read_only, volumes};
 
-/// Where the old root stands until it is taken away.
-const OLD: &str = "/.old";
+/// The container's root while it is put together: a directory here, resolved
+/// in as if it were `/`. All is mounted before it becomes one, so that the host's
+/// files are never below a path of the image.
+const ROOT: &str = "root";
+
+/// Where the old root stands for a moment, in the new one.
+const OLD: &str = ".old";
 
 /// Who does what.
 #[derive(Debug)]
@@ -48,12 +55,14 @@ impl Plan {
             newborn: binary(machine),
             init: [
                 root_file_system(spec, machine),
+                identity(spec, machine),
                 kernel_file_systems(spec, machine),
                 devices(&spec.process.rights, machine),
-                identity(spec, machine),
+                volumes(&spec.files),
+                into_the_root(),
                 hidden(&spec.process.rights, machine),
-                old_root_away(),
                 workdir(&spec.process),
+                read_only(&spec.files),
                 command(&spec.process, machine)?,
             ]
             .concat(),
@@ -109,11 +118,13 @@ pub fn binary(machine: &Machine) -> Vec<Op> {
     vec![CloneBinary { path }.into(), SealBinary.into()]
 }
 
+/// Who it is: in the UTS namespace, and in files of the layer above the image.
 fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let name = &spec.hostname;
     let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{name}\n");
     let write = |path: &str, content: &str, why: &str| {
-        Op::from(WriteFile::new(path, literal(content), why))
+        let (path, content) = (path.to_owned(), literal(content));
+        Op::from(WriteInRoot { root: ROOT.to_owned(), path, content, why: why.to_owned() })
     };
     let mut ops = vec![
         SetHostname { name: name.clone() }.into(),
@@ -129,12 +140,4 @@ fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
         ops.push(LinkUp.into());
     }
     ops
-}
-
-fn old_root_away() -> Vec<Op> {
-    let why = "the host's file system leaves the tree: from here there is no path back to it";
-    vec![
-        Unmount { target: OLD.to_owned(), why: why.to_owned() }.into(),
-        RemoveDir { path: OLD.to_owned(), why: "nothing is left of it".to_owned() }.into(),
-    ]
 }

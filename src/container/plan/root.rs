@@ -2,10 +2,10 @@
 //! /sys, and what of the host's kernel is covered in them.
 
 use crate::container::machine::Machine;
-use crate::container::plan::OLD;
+use crate::container::plan::{OLD, ROOT};
 use crate::container::spec::{Network, Rights, Spec};
-use crate::kernel::files::{Chdir, CopyTree, MakeDir};
-use crate::kernel::mount::{Mount, PivotRoot};
+use crate::kernel::files::{Chdir, CopyTree, MakeDir, NewDir, RemoveDir};
+use crate::kernel::mount::{Mount, PivotRoot, Unmount};
 use crate::kernel::op::{Op, literal};
 use crate::kernel::session::NewSession;
 
@@ -13,9 +13,9 @@ use crate::kernel::session::NewSession;
 pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let staging = literal(&spec.rootfs.mnt.to_string_lossy());
     let tree = literal(&spec.rootfs.tree.to_string_lossy());
-    let root = format!("{staging}/root");
-    let make =
-        |path: String, why: &str| Op::from(MakeDir { path, mode: 0o755, why: why.to_owned() });
+    let make = |path: &str, why: &str| {
+        Op::from(MakeDir { path: path.to_owned(), mode: 0o755, why: why.to_owned() })
+    };
     let mut ops = vec![
         NewSession.into(),
         Mount::change(
@@ -31,42 +31,64 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
         )
         .data("mode=0755")
         .into(),
-        make(root.clone(), "where the new root is put together"),
+        chdir(&staging, "to where the new root is put together"),
+        make(ROOT, "the new root: everything in it is mounted from out here"),
     ];
     if machine.tried.liked.overlay {
-        ops.push(make(format!("{staging}/upper"), "what the container changes goes here"));
-        ops.push(make(format!("{staging}/work"), "overlayfs needs a directory for its own work"));
+        ops.push(make("upper", "what the container changes goes here"));
+        ops.push(make("work", "overlayfs needs a directory for its own work"));
         // Outside the initial user namespace overlayfs keeps its notes in user.* attributes.
         let attributes = if machine.user.is_some() { ",userxattr" } else { "" };
-        let data = format!(
-            "lowerdir={},upperdir={},workdir={}{attributes}",
-            overlay_escaped(&tree),
-            overlay_escaped(&format!("{staging}/upper")),
-            overlay_escaped(&format!("{staging}/work"))
-        );
+        let data =
+            format!("lowerdir={},upperdir=upper,workdir=work{attributes}", overlay_escaped(&tree));
         let why = "the image below, read only; an empty layer above for all changes: one image serves many containers";
         // nodev: root in here may make device files, but none on this file system opens.
-        let overlay = Mount::filesystem("overlay", &root, why).flags(&["MS_NODEV"]);
+        let overlay = Mount::filesystem("overlay", ROOT, why).flags(&["MS_NODEV"]);
         ops.push(overlay.data(&data).into());
     } else {
         let why = "pivot_root wants a mount point";
         ops.push(
-            Mount::filesystem("tmpfs", &root, why).flags(&["MS_NODEV"]).data("mode=0755").into(),
+            Mount::filesystem("tmpfs", ROOT, why).flags(&["MS_NODEV"]).data("mode=0755").into(),
         );
-        ops.push(CopyTree { from: tree, to: root.clone() }.into());
+        ops.push(CopyTree { from: tree, to: ROOT.to_owned() }.into());
     }
-    ops.extend([
-        make(format!("{root}{OLD}"), "where the old root goes for a moment"),
-        Chdir { path: root, why: "into the new root".to_owned() }.into(),
-        PivotRoot { new_root: ".".to_owned(), put_old: OLD.trim_start_matches('/').to_owned() }
-            .into(),
-        Chdir {
-            path: "/".to_owned(),
-            why: "the working directory would still be in the old tree".to_owned(),
+    ops.extend(missing(spec));
+    ops
+}
+
+fn chdir(path: &str, why: &str) -> Op {
+    Chdir { path: path.to_owned(), why: why.to_owned() }.into()
+}
+
+/// Directories that are mounted or written in, where the image has none (as one made FROM scratch).
+fn missing(spec: &Spec) -> Vec<Op> {
+    let there = |name: &&str| spec.rootfs.tree.join(name).symlink_metadata().is_ok();
+    // Before the image is made it is not known what it will lack.
+    let names = ["dev", "etc", "proc", "sys"].into_iter().filter(|name| !there(name));
+    let why = "the image has none";
+    let make = |name| MakeDir { path: format!("{ROOT}/{name}"), mode: 0o755, why: why.to_owned() };
+    match spec.rootfs.tree.is_dir() {
+        true => names.map(|name| make(name).into()).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// The step into it: it becomes `/`, and the host's file system leaves the tree.
+pub fn into_the_root() -> Vec<Op> {
+    let old = OLD.to_owned();
+    let away = "the host's file system leaves the tree: from here there is no path back to it";
+    vec![
+        NewDir {
+            path: format!("{ROOT}/{OLD}"),
+            why: "where the old root goes for a moment".to_owned(),
         }
         .into(),
-    ]);
-    ops
+        chdir(ROOT, "into the new root"),
+        PivotRoot { new_root: ".".to_owned(), put_old: old.clone() }.into(),
+        chdir("/", "the working directory would still be in the old tree"),
+        Unmount { target: old.clone(), why: away.to_owned() }.into(),
+        RemoveDir { path: old, why: "nothing is left of it".to_owned() }.into(),
+    ]
 }
 
 /// overlayfs splits its options at commas and the lower directories at colons.
@@ -78,18 +100,21 @@ fn overlay_escaped(path: &str) -> String {
 pub fn kernel_file_systems(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let quiet = ["MS_NOSUID", "MS_NODEV", "MS_NOEXEC"];
     let proc = "a /proc of the new pid namespace: without it, ps would show the host's processes";
-    let mut ops = vec![Mount::filesystem("proc", "/proc", proc).flags(&quiet).into()];
+    let below = |name: &str| format!("{ROOT}/{name}");
+    let mount = Mount::filesystem("proc", &below("proc"), proc).flags(&quiet);
+    let mut ops = vec![mount.on_directory().into()];
     let sys = "the kernel's devices and settings, read-only: they are the host's";
     if spec.network == Network::Host && machine.user.is_some() {
         // A new sysfs belongs to a network namespace, and the host's is not ours.
-        ops.push(Mount::bind(&format!("{OLD}/sys"), "/sys", sys).flags(&["MS_REC"]).into());
+        let mount = Mount::bind("/sys", &below("sys"), sys).flags(&["MS_REC"]);
+        ops.push(mount.on_directory().into());
     } else if spec.process.rights.devices {
         let sys = "the kernel's devices and settings, to be written too: they are the host's";
-        ops.push(Mount::filesystem("sysfs", "/sys", sys).flags(&quiet).into());
+        let mount = Mount::filesystem("sysfs", &below("sys"), sys).flags(&quiet);
+        ops.push(mount.on_directory().into());
     } else {
-        ops.push(
-            Mount::filesystem("sysfs", "/sys", sys).flags(&quiet).flags(&["MS_RDONLY"]).into(),
-        );
+        let mount = Mount::filesystem("sysfs", &below("sys"), sys).flags(&quiet);
+        ops.push(mount.flags(&["MS_RDONLY"]).on_directory().into());
     }
     ops
 }

@@ -2,9 +2,13 @@
 
 mod process;
 mod rights;
+mod volume;
 
 pub use process::Process;
 pub use rights::{Rights, Seccomp};
+pub use volume::{Extra, Files, What};
+
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Exit, Result};
 use crate::image::base::Rootfs;
@@ -32,10 +36,28 @@ pub struct Spec {
     pub image: String,
     /// Its root file system.
     pub rootfs: Rootfs,
+    /// What else of file systems.
+    pub files: Files,
     /// Which network.
     pub network: Network,
     /// What runs in it.
     pub process: Process,
+}
+
+/// An absolute path without `.`, `..` and `//`, by its text alone, as docker
+/// cleans the paths that it is given.
+pub fn clean(path: &str) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean
 }
 
 /// A command line that docker would refuse too: exit code 125.

@@ -1,6 +1,6 @@
 //! A process in a container, as `run` and `exec` are asked for it.
 
-use crate::container::spec::{Rights, usage};
+use crate::container::spec::{Rights, clean, usage};
 use crate::error::Result;
 
 /// A process in a container that is asked for.
@@ -67,7 +67,7 @@ impl Process {
                 "--workdir {given}: the path must be absolute, as the container sees it"
             )));
         }
-        given.clone_into(&mut self.workdir);
+        self.workdir = clean(given).to_string_lossy().into_owned();
         Ok(())
     }
 
