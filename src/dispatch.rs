@@ -13,6 +13,10 @@ use crate::{commands, error};
 /// Parses the command line, runs the command, prints the error if there is one.
 pub fn main() -> ExitCode {
     raw::default_sigpipe();
+    // In a container every moment counts, and there is nothing to parse.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "__init") {
+        return ExitCode::from(commands::container::init());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_a_command(&error),
@@ -65,6 +69,6 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Cleanup(args) => commands::cleanup::run(&args, global, screen),
         Command::Completions(args) => commands::setup::completions(&args, screen),
         Command::Man(args) => commands::setup::man(&args, screen),
-        Command::Init => Ok(commands::container::init()),
+        Command::Init => Ok(commands::container::init()), // `under-the-hood -q __init`
     }
 }

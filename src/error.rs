@@ -72,13 +72,15 @@ impl Error {
     }
 
     /// A system call that failed: `Error::call("open(\"/x\")", errno)` prints
-    /// `open("/x"): ENOENT`, and below it what ENOENT means.
+    /// `open("/x"): ENOENT`, and below it what ENOENT means; the hint is what
+    /// the errno alone allows to say, for whoever knows more to replace.
     pub fn call(call: impl fmt::Display, errno: Errno) -> Self {
         Self {
             tried: format!("{call}: {}", errno_name(errno)),
             said: Some(errno.desc().to_owned()),
+            hint: usual_advice(errno).map(str::to_owned),
             errno: Some(errno as i32),
-            ..Self::new("")
+            exit: Exit::Failed,
         }
     }
 
@@ -142,6 +144,44 @@ impl std::error::Error for Error {}
 /// `EPERM` and the like: the name that manual pages use.
 pub fn errno_name(errno: Errno) -> String {
     format!("{errno:?}")
+}
+
+/// What to do about an errno wherever it comes from.
+fn usual_advice(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        Errno::EPERM | Errno::EACCES => {
+            "Something forbids this here: the owner or mode of a file, a missing capability, a security module, \
+             a filter around this shell. `under-the-hood doctor` looks for what it is; as root, or outside of a \
+             container, it may work."
+        }
+        Errno::ENOSPC => {
+            "A limit is reached: `df -h` and `df -i` show full disks, /proc/sys/user how many namespaces there may be."
+        }
+        Errno::EDQUOT => {
+            "Your quota on that disk is used up: make room there, or set UTH_HOME to another directory."
+        }
+        Errno::ENOMEM => {
+            "The kernel had no memory for this: `free -h` shows what is left, `dmesg` whether a cgroup's limit was hit. \
+             End something, and try again."
+        }
+        Errno::EAGAIN => {
+            "The kernel could not do it at this moment (a limit on processes, `ulimit -u`?): try again."
+        }
+        Errno::EMFILE | Errno::ENFILE => {
+            "Too many files are open: `ulimit -n` shows how many there may be."
+        }
+        Errno::EROFS => {
+            "That file system can only be read: UTH_HOME=DIR puts what this program keeps elsewhere."
+        }
+        Errno::EINTR => {
+            "A signal came in between; nothing is wrong with it. Run the command again."
+        }
+        Errno::ENOSYS => {
+            "This kernel has no such call, or a filter around this shell hides it: `under-the-hood doctor` says \
+             what is needed."
+        }
+        _ => return None,
+    })
 }
 
 /// Turns any `Result` whose error knows its errno into ours, naming the call.

@@ -16,6 +16,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
@@ -86,7 +87,11 @@ impl Journal {
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(&path)
                 .tried(|| format!("open({path:?}, O_CREAT|O_APPEND)"))?;
-            flock(&file, FlockOperation::LockExclusive).tried(|| format!("flock({path:?})"))?;
+            let locked = retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
+            if let Err(errno) = locked {
+                let _ = fs::remove_file(&path);
+                return Err(errno).tried(|| format!("flock({path:?})"));
+            }
             if file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) {
                 let mut journal = Self { file, path, header, entries: Vec::new(), next: 1 };
                 let header = journal.header.clone();
@@ -212,9 +217,24 @@ impl Journal {
         self.header.boot == boot_id()
     }
 
+    /// Effects are gone: forgotten at once, and written down if the journal
+    /// stays. (One that ends needs no such line, and undoing twice is harmless.)
+    pub fn forget(&mut self, gone: &[u32]) {
+        self.entries.retain(|entry| !gone.contains(&entry.n));
+        if !self.entries.is_empty() {
+            for n in gone {
+                // On a full disk this line cannot be written.
+                let _ = self.append(&Record::Gone { n: *n });
+            }
+        }
+    }
+
     /// Removes the journal, when nothing is left in it.
-    pub fn end(self) -> Result<()> {
-        fs::remove_file(&self.path).tried(|| format!("unlink({:?})", self.path))
+    pub fn end_if_empty(self) -> Result<()> {
+        match self.entries.as_slice() {
+            [] => fs::remove_file(&self.path).tried(|| format!("unlink({:?})", self.path)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -71,6 +71,10 @@ impl Step {
 pub trait Observer {
     /// A step was performed (its `result` says how it went).
     fn step(&mut self, step: &Step);
+    /// Whether it wants to hear of steps at all: describing and sending them takes time.
+    fn wants_steps(&self) -> bool {
+        true
+    }
     /// Long work goes on: `done` of `total` (bytes, files; 0 when unknown).
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         let _ = (what, done, total);
@@ -86,6 +90,10 @@ pub struct Deaf;
 
 impl Observer for Deaf {
     fn step(&mut self, _: &Step) {}
+
+    fn wants_steps(&self) -> bool {
+        false
+    }
 }
 
 /// Remembers every step, for tests and for reports made afterwards.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::container::attach::{Ending, attach, hold_signals};
-use crate::container::launch::{listen, standard_streams};
+use crate::container::launch::{last_words, listen, standard_streams};
 use crate::container::machine::Machine;
 use crate::container::plan;
 use crate::container::registry::Container;
@@ -96,11 +96,15 @@ pub fn exec(
     let handed = [target.as_fd(), own.as_fd()];
     let mut slots = Slots::default();
     slots.set("target", container.pid);
-    ours.send(&ToInit::Go { ops: plan.newborn, fds: names(), slots: slots.clone() }, &handed)?;
-    let message =
-        ToInit::Plan { ops: plan.init, in_child: Some(plan.in_child), slots, fds: names() };
-    ours.send(&message, &handed)?;
-    let started = listen(&ours, observer).inspect_err(tried::reconsider);
+    let told = observer.wants_steps();
+    let go = ToInit::Go { ops: plan.newborn, fds: names(), slots: slots.clone(), told };
+    let in_child = Some(plan.in_child);
+    let rest = ToInit::Plan { ops: plan.init, in_child, slots, fds: names(), told };
+    let sent = ours.send(&go, &handed).and_then(|()| ours.send(&rest, &handed));
+    let started = sent
+        .map_err(|error| last_words(&ours).unwrap_or(error))
+        .and_then(|()| listen(&ours, observer))
+        .inspect_err(tried::reconsider);
     if process.detached {
         return started.map(|_| None);
     }

@@ -94,25 +94,42 @@ fn start(
     observer: &mut dyn Observer,
 ) -> Result<Started> {
     let (ours, theirs) = Channel::pair()?;
-    let mut slots = Slots::default();
     let lock = registry::lock()?;
     name_is_free(&spec.name)?;
     let parent = PidFd::open(watch.pid())?;
+    let mut slots = Slots::default();
     slots.set("shim", watch.pid());
     let mut world = World::new(&mut slots);
     world.hand_over = standard_streams(&spec.process)?;
     world.hand_over.push(theirs.into());
     world.watch = Some(watch);
-    perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
-    drop(world);
-    drop(lock);
-    let process = PidFd::open(slots.number("pid")?)?;
-    ours.send(&ToInit::Go { ops: plan.newborn, slots: slots.clone(), fds: Vec::new() }, &[])?;
-    let message =
-        ToInit::Plan { ops: plan.init, in_child: None, slots, fds: vec!["parent".to_owned()] };
-    ours.send(&message, &[parent.as_fd()])?;
+    let told = observer.wants_steps();
+    let result = (|| {
+        perform_all(&plan.birth, Actor::Launcher, &mut world, observer)?;
+        let process = PidFd::open(world.slots.number("pid")?)?;
+        // It becomes `__init` while we see to the rest out here.
+        let (slots, fds) = (world.slots.clone(), Vec::new());
+        ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &[])?;
+        perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
+        drop(lock);
+        let (slots, fds) = (world.slots.clone(), vec!["parent".to_owned()]);
+        let rest = ToInit::Plan { ops: plan.init, in_child: None, slots, fds, told };
+        ours.send(&rest, &[parent.as_fd()])?;
+        Ok(process)
+    })();
+    let process = result.map_err(|error| last_words(&ours).unwrap_or(error))?;
     let console = listen(&ours, observer)?.console;
     Ok(Started { process, console })
+}
+
+/// Why the process that we could not talk to is gone, if it has said so.
+pub fn last_words(channel: &Channel) -> Option<Error> {
+    while channel.has_news() {
+        if let (FromInit::Failed(error), _) = channel.receive().ok()?? {
+            return Some(in_container(error));
+        }
+    }
+    None
 }
 
 fn name_is_free(name: &str) -> Result<()> {

@@ -91,7 +91,8 @@ pub fn record(spec: &Spec) -> String {
 pub fn lock() -> Result<fs::File> {
     let directory = directory()?;
     let file = fs::File::open(&directory).tried(|| format!("open({directory:?})"))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+    let exclusive = rustix::fs::FlockOperation::LockExclusive;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&file, exclusive))
         .tried(|| format!("flock({directory:?})"))?;
     Ok(file)
 }

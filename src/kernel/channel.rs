@@ -2,10 +2,12 @@
 //! (unix(7), `SOCK_SEQPACKET`), with open descriptors beside them when needed.
 //! The end of the other process is seen as the end of the channel.
 
+use std::cell::RefCell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -21,19 +23,23 @@ const MOST_FDS: usize = 4;
 
 /// One end.
 #[derive(Debug)]
-pub struct Channel(OwnedFd);
+pub struct Channel {
+    socket: OwnedFd,
+    /// Where messages are received, made when the first one is.
+    buffer: RefCell<Vec<u8>>,
+}
 
 impl Channel {
     /// Two ends; both are closed by `execve(2)` unless said otherwise.
     pub fn pair() -> Result<(Self, Self)> {
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .tried(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")
-            .map(|(one, other)| (Self(one), Self(other)))
+            .map(|(one, other)| (Self::from_fd(one), Self::from_fd(other)))
     }
 
     /// An end that was handed to this process.
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self(fd)
+        Self { socket: fd, buffer: RefCell::default() }
     }
 
     /// Sends a message, and descriptors beside it.
@@ -45,22 +51,30 @@ impl Channel {
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(Error::new("sending more descriptors than a message can carry"));
         }
-        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
-            .tried(|| "sendmsg(to another of our processes)")
-            .map(drop)
+        loop {
+            match sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
+            {
+                Err(rustix::io::Errno::INTR) => {}
+                other => {
+                    return other.tried(|| "sendmsg(to another of our processes)").map(drop);
+                }
+            }
+        }
     }
 
     /// The next message with its descriptors; `None` when the other end is gone.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; LARGEST];
+        let mut bytes = self.buffer.borrow_mut();
+        bytes.resize(LARGEST, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let length = loop {
             let mut into = [IoSliceMut::new(&mut bytes)];
-            match recvmsg(&self.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.socket, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Ok(message) => break message.bytes,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                // The other end was closed before it had read everything; what it said
+                // before that is still there.
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
                 Err(errno) => return Err(errno).tried(|| "recvmsg(from another of our processes)"),
             }
         };
@@ -79,15 +93,24 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// Whether a message, or the end of the other process, is there already.
+    pub fn has_news(&self) -> bool {
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        matches!(poll(&mut polled, Some(&now)), Ok(1..))
+    }
+}
+
 impl From<Channel> for OwnedFd {
     fn from(channel: Channel) -> Self {
-        channel.0
+        channel.socket
     }
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

@@ -34,6 +34,8 @@ pub enum ToInit {
         slots: Slots,
         /// Names of the descriptors beside the message.
         fds: Vec<String>,
+        /// Whether each step is to be told.
+        told: bool,
     },
     /// To `__init`.
     Plan {
@@ -46,6 +48,8 @@ pub enum ToInit {
         slots: Slots,
         /// Names of the descriptors beside the message.
         fds: Vec<String>,
+        /// Whether each step is to be told.
+        told: bool,
     },
 }
 
@@ -67,12 +71,18 @@ pub enum FromInit {
     Exited(Status),
 }
 
-/// Tells the launcher.
-struct Reporter<'a>(&'a Channel);
+/// Tells the launcher, if it wants to know.
+struct Reporter<'a>(&'a Channel, bool);
 
 impl Observer for Reporter<'_> {
     fn step(&mut self, step: &Step) {
-        let _ = self.0.send(&FromInit::Step(step.clone()), &[]);
+        if self.1 {
+            let _ = self.0.send(&FromInit::Step(step.clone()), &[]);
+        }
+    }
+
+    fn wants_steps(&self) -> bool {
+        self.1
     }
 }
 
@@ -82,7 +92,8 @@ const CHANNEL: i32 = 3;
 /// The life of a process just forked to enter a container. `fds` become its
 /// 0, 1, 2 and its channel.
 pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
-    if raw::only_fds(fds).is_err() {
+    if let Err((error, channel)) = raw::only_fds(fds) {
+        let _ = Channel::from_fd(channel).send(&FromInit::Failed(error), &[]);
         raw::exit_now(1);
     }
     let channel = Channel::from_fd(raw::handed_over(CHANNEL));
@@ -90,11 +101,11 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
     raw::default_signals();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     // When nothing comes, the launcher is gone.
-    if let Ok(Some((ToInit::Go { ops, mut slots, fds: names }, fds))) = channel.receive() {
+    if let Ok(Some((ToInit::Go { ops, mut slots, fds: names, told }, fds))) = channel.receive() {
         let mut world = World::new(&mut slots);
         world.channel = Some(&channel);
         world.fds = names.into_iter().zip(fds).collect();
-        let result = perform_all(&ops, Actor::Init, &mut world, &mut Reporter(&channel))
+        let result = perform_all(&ops, Actor::Init, &mut world, &mut Reporter(&channel, told))
             .and_then(|()| execute_binary(&mut world));
         if let Err(error) = result {
             let _ = channel.send(&FromInit::Failed(error), &[]);
@@ -158,24 +169,25 @@ pub fn fork() -> Step {
 fn obey(channel: &Channel) -> Result<()> {
     rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC)
         .tried(|| "fcntl(channel, FD_CLOEXEC)")?;
-    let executed = Step { result: Some(Ok("0".to_owned())), ..become_init() };
-    channel.send(&FromInit::Step(executed), &[])?;
-    let Some((ToInit::Plan { ops, in_child, mut slots, fds: names }, fds)) = channel.receive()?
+    let Some((ToInit::Plan { ops, in_child, mut slots, fds: names, told }, fds)) =
+        channel.receive()?
     else {
         return Err(Error::new("the launcher ended before it said what to do"));
     };
+    let mut reporter = Reporter(channel, told);
+    reporter.step(&Step { result: Some(Ok("0".to_owned())), ..become_init() });
     let mut world = World::new(&mut slots);
     world.channel = Some(channel);
     world.fds = names.into_iter().zip(fds).collect();
-    perform_all(&ops, Actor::Init, &mut world, &mut Reporter(channel))?;
+    perform_all(&ops, Actor::Init, &mut world, &mut reporter)?;
     match in_child {
         None => Ok(()),
-        Some(ops) => continue_in_child(&ops, world, channel),
+        Some(ops) => continue_in_child(&ops, world, channel, told),
     }
 }
 
 /// Forks; the child goes on, the parent passes on what it says and how it ended.
-fn continue_in_child(ops: &[Op], world: World<'_>, channel: &Channel) -> Result<()> {
+fn continue_in_child(ops: &[Op], world: World<'_>, channel: &Channel, told: bool) -> Result<()> {
     let (ours, theirs) = Channel::pair()?;
     let parent = super::pidfd::PidFd::open(nix::unistd::getpid().as_raw())?;
     let Some(pid) = raw::fork().tried(|| "fork()")? else {
@@ -183,14 +195,15 @@ fn continue_in_child(ops: &[Op], world: World<'_>, channel: &Channel) -> Result<
         let parent = parent.as_fd().try_clone_to_owned().tried(|| "dup(pidfd)")?;
         let fds = BTreeMap::from([("parent".to_owned(), parent)]);
         let mut world = World { channel: Some(&theirs), fds, ..world };
-        if let Err(error) = perform_all(ops, Actor::Init, &mut world, &mut Reporter(&theirs)) {
+        if let Err(error) = perform_all(ops, Actor::Init, &mut world, &mut Reporter(&theirs, told))
+        {
             let _ = theirs.send(&FromInit::Failed(error), &[]);
         }
         raw::exit_now(1)
     };
     drop(theirs);
     let forked = Step { result: Some(Ok(pid.to_string())), ..fork() };
-    channel.send(&FromInit::Step(forked), &[])?;
+    Reporter(channel, told).step(&forked);
     let mut failed = false;
     while let Some((message, fds)) = ours.receive::<FromInit>()? {
         failed |= matches!(message, FromInit::Failed(_));

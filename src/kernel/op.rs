@@ -201,11 +201,13 @@ impl Op {
             let identity = identity(&effect)?;
             world.watch()?.done(n, &identity)?;
         }
-        let mut step = operation.step();
-        step.actor = if step.actor == Actor::Shim { Actor::Shim } else { actor };
-        fill(&mut step, world.slots);
-        step.result = Some(result.clone());
-        observer.step(&step);
+        if observer.wants_steps() {
+            let mut step = operation.step();
+            step.actor = if step.actor == Actor::Shim { Actor::Shim } else { actor };
+            fill(&mut step, world.slots);
+            step.result = Some(result.clone());
+            observer.step(&step);
+        }
         result.map(drop)
     }
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::error::{Context, Error, Result};
 use crate::kernel::channel::Channel;
 
 /// Which of descriptors 0 to 2 were closed when the program was started; Rust's
@@ -157,54 +158,79 @@ pub fn exit_now(code: i32) -> ! {
 
 /// Waits for a child that is about to end, so that it does not stay a zombie.
 pub fn reap(pid: i32) {
-    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+    use nix::sys::wait::waitpid;
+    while waitpid(nix::unistd::Pid::from_raw(pid), None) == Err(nix::errno::Errno::EINTR) {}
 }
 
 /// Gives this process exactly these descriptors, numbered from 0, and closes
 /// every other. For a process just forked: whatever else was open is the
-/// parent's business.
-pub fn only_fds(fds: Vec<OwnedFd>) -> nix::Result<()> {
+/// parent's business. With an error comes the last descriptor, which is the
+/// channel to tell it over.
+pub fn only_fds(fds: Vec<OwnedFd>) -> Result<(), (Error, OwnedFd)> {
     use nix::errno::Errno;
-    let count = i32::try_from(fds.len()).unwrap_or(i32::MAX);
+    let mut last = fds.last().map_or(-1, AsRawFd::as_raw_fd);
+    let failed = |call: &str, errno, last| {
+        // SAFETY: it was handed over with `fds`, or is our copy of it, and nothing owns it.
+        Err((Error::call(call, errno), unsafe { OwnedFd::from_raw_fd(last) }))
+    };
     // Out of the way first, or placing one would overwrite another.
     let mut away = Vec::new();
     for fd in fds {
         // SAFETY: F_DUPFD makes a new descriptor and touches no memory.
-        away.push(Errno::result(unsafe { libc::fcntl(fd.into_raw_fd(), libc::F_DUPFD, 64) })?);
+        match Errno::result(unsafe { libc::fcntl(fd.into_raw_fd(), libc::F_DUPFD, 64) }) {
+            Ok(fd) => away.push(fd),
+            Err(errno) => return failed("fcntl(F_DUPFD)", errno, last),
+        }
     }
-    for (number, fd) in (0..count).zip(away) {
+    last = away.last().copied().unwrap_or(last);
+    let count = away.len();
+    for (number, fd) in (0..).zip(away) {
         // SAFETY: dup2 replaces whatever the parent had there. Values of the
         // parent that own that number still exist in our copy of its memory,
         // but a forked process ends by exec or `exit_now` and drops none of them.
-        Errno::result(unsafe { libc::dup2(fd, number) })?;
+        if let Err(errno) = Errno::result(unsafe { libc::dup2(fd, number) }) {
+            return failed("dup2()", errno, last);
+        }
     }
+    let first = libc::c_uint::try_from(count).unwrap_or(libc::c_uint::MAX);
     // SAFETY: as above; the numbers closed are used by nothing that this process will still run.
-    if unsafe { libc::close_range(count as u32, u32::MAX, 0) } == 0 {
+    if unsafe { libc::close_range(first, u32::MAX, 0) } == 0 {
         return Ok(());
     }
     // Before Linux 5.9, and where a container's older filter says no: one by one.
     // SAFETY: getdtablesize only reads a limit; and for close, as above.
-    for number in count..unsafe { libc::getdtablesize() } {
+    for number in (0..unsafe { libc::getdtablesize() }).skip(count) {
         unsafe { libc::close(number) };
     }
     Ok(())
 }
 
 /// What the watcher does first: its own session, out of any directory, no
-/// signals, nothing open but this channel and /dev/null.
-pub fn leave_the_launcher(channel: Channel) -> Channel {
-    use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-    let _ = nix::unistd::setsid();
-    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None);
-    let _ = std::env::set_current_dir("/");
-    let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-    let fds = (null(), null(), null(), channel.as_fd().try_clone_to_owned());
-    let (Ok(stdin), Ok(stdout), Ok(stderr), Ok(own)) = fds else { exit_now(1) };
-    std::mem::forget(channel); // its number is closed below
-    match only_fds(vec![stdin, stdout, stderr, own]) {
+/// signals, nothing open but this channel and /dev/null. What fails is said
+/// over the channel that comes with it.
+pub fn leave_the_launcher(channel: Channel) -> Result<Channel, Box<(Error, Channel)>> {
+    let left = (|| {
+        use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+        nix::unistd::setsid().tried(|| "setsid()")?;
+        let all = Some(&SigSet::all());
+        sigprocmask(SigmaskHow::SIG_BLOCK, all, None).tried(|| "sigprocmask(SIG_BLOCK)")?;
+        std::env::set_current_dir("/").tried(|| "chdir(\"/\")")?;
+        let null = || {
+            let opened = File::options().read(true).write(true).open("/dev/null");
+            opened.map(OwnedFd::from).tried(|| "open(\"/dev/null\", O_RDWR)")
+        };
+        let own = channel.as_fd().try_clone_to_owned().tried(|| "fcntl(F_DUPFD)")?;
+        Ok(vec![null()?, null()?, null()?, own])
+    })();
+    let fds = match left {
+        Ok(fds) => fds,
+        Err(error) => return Err(Box::new((error, channel))),
+    };
+    std::mem::forget(channel); // its number is closed here
+    match only_fds(fds) {
         // SAFETY: `only_fds` has just put the channel at 3, and nothing else owns it.
-        Ok(()) => Channel::from_fd(unsafe { OwnedFd::from_raw_fd(3) }),
-        Err(_) => exit_now(1),
+        Ok(()) => Ok(Channel::from_fd(unsafe { OwnedFd::from_raw_fd(3) })),
+        Err((error, fd)) => Err(Box::new((error, Channel::from_fd(fd)))),
     }
 }
 

@@ -65,9 +65,7 @@ pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
     for mut orphan in orphans()? {
         undo_all(&mut orphan, with_kept, &mut report, observer);
-        if orphan.entries().is_empty() {
-            orphan.end()?;
-        }
+        orphan.end_if_empty()?;
     }
     Ok(report)
 }
@@ -92,6 +90,7 @@ pub fn undo_all(
     let entries: Vec<_> =
         journal.entries().iter().filter(|entry| with_kept || !entry.kept).cloned().collect();
     let (token, this_boot) = (journal.header().token.clone(), journal.of_this_boot());
+    let mut gone = Vec::new();
     for entry in entries.into_iter().rev() {
         let result = undo(&entry, &token, this_boot);
         if !matches!(result, Ok(Undone::NotThere)) {
@@ -103,12 +102,12 @@ pub fn undo_all(
                 if undone == Undone::Removed {
                     report.removed.push(entry.effect);
                 }
-                // On a full disk this line cannot be written; undoing twice is harmless.
-                let _ = journal.gone(entry.n);
+                gone.push(entry.n);
             }
             Err(error) => report.left.push((entry.effect, error)),
         }
     }
+    journal.forget(&gone);
 }
 
 /// How an effect is undone, for `--dry-run` and `--explain`.

@@ -224,37 +224,46 @@ enum Launcher {
 
 /// The watcher's whole life.
 fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
-    let channel = raw::leave_the_launcher(channel);
+    let failed = |channel: Channel, error| -> ! {
+        let _ = channel.send(&Reply::Failed(error), &[]);
+        raw::exit_now(1)
+    };
+    let channel = match raw::leave_the_launcher(channel) {
+        Ok(channel) => channel,
+        Err(failure) => failed(failure.1, failure.0),
+    };
     let journal = match Journal::begin(place, token, command) {
         Ok(journal) => journal,
-        Err(error) => {
-            let _ = channel.send(&Reply::Failed(error), &[]);
-            raw::exit_now(1)
-        }
+        Err(error) => failed(channel, error),
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
     let mut watcher =
         Watcher { channel, journal, child: None, launcher: Launcher::Listening, console: None };
     let asked_to_end = watcher.watch();
-    let left = watcher.undo();
-    if watcher.journal.entries().is_empty() {
-        let _ = watcher.journal.end();
+    let mut left = watcher.undo();
+    let Watcher { channel, journal, child, launcher, .. } = watcher;
+    if let Err(error) = journal.end_if_empty() {
+        left.push(error.to_string());
     }
     if asked_to_end {
-        let _ = watcher.channel.send(&Reply::Ended { left }, &[]);
+        let _ = channel.send(&Reply::Ended { left }, &[]);
     } else if let (Launcher::Listening, Some(status)) =
-        (watcher.launcher, watcher.child.and_then(|child| child.status))
+        (launcher, child.and_then(|child| child.status))
     {
-        let _ = watcher.channel.send(&Reply::Exited { status, left }, &[]);
-        // The launcher may still be asking; it must not find us gone.
-        while let Ok(Some((request, _))) = watcher.channel.receive::<Request>() {
-            let ended = Error::new("the container's first process has ended already");
-            let reply =
-                if matches!(request, Request::End) { Reply::Ok(0) } else { Reply::Failed(ended) };
-            let _ = watcher.channel.send(&reply, &[]);
-        }
+        let _ = channel.send(&Reply::Exited { status, left }, &[]);
+        answer_to_the_end(&channel);
     }
     raw::exit_now(0)
+}
+
+/// The launcher may still be asking; it must not find us gone.
+fn answer_to_the_end(channel: &Channel) {
+    while let Ok(Some((request, _))) = channel.receive::<Request>() {
+        let ended = Error::new("the container's first process has ended already");
+        let reply =
+            if matches!(request, Request::End) { Reply::Ok(0) } else { Reply::Failed(ended) };
+        let _ = channel.send(&reply, &[]);
+    }
 }
 
 impl Watcher {
@@ -268,7 +277,8 @@ impl Watcher {
                 polled.len() - 1
             };
             let channel = (self.launcher == Launcher::Listening).then(|| add(self.channel.as_fd()));
-            let child = self.child.as_ref().map(|child| add(child.pidfd.as_fd()));
+            let living = self.child.as_ref().filter(|child| child.status.is_none());
+            let child = living.map(|child| add(child.pidfd.as_fd()));
             let console = self.console.as_ref().map(|console| add(console.as_fd()));
             if poll(&mut polled, None).is_err() {
                 continue; // EINTR: every other error means a bug in this file
@@ -285,12 +295,22 @@ impl Watcher {
                         return false;
                     }
                 }
-            } else if ready(child) && self.child.as_mut().is_some_and(Child::reap) {
-                return false;
+            } else if ready(child) {
+                self.child.as_mut().map(Child::reap);
             } else if ready(console) {
                 self.drain_console();
             }
+            if self.child.as_ref().is_some_and(|child| child.status.is_some()) && !self.in_doubt() {
+                return false;
+            }
         }
+    }
+
+    /// Whether the launcher is about to make something: what is undone before
+    /// it is made would stay. It will say that it was, or that all is to end.
+    fn in_doubt(&self) -> bool {
+        let unmade = |entry: &journal::Entry| entry.identity.is_none();
+        self.launcher == Launcher::Listening && self.journal.entries().iter().any(unmade)
     }
 
     /// Reads and forgets what a detached container writes to its terminal.

@@ -168,6 +168,10 @@ impl Observer for Screen {
         Self::note(self, text);
     }
 
+    fn wants_steps(&self) -> bool {
+        self.settings.explain || self.settings.report.is_some()
+    }
+
     fn step(&mut self, step: &Step) {
         if let Some(report) = &mut self.settings.report {
             let _ = serde_json::to_writer(&mut *report, step).map(|()| writeln!(report));

@@ -17,6 +17,8 @@ mod commands;
 mod doctor;
 mod explain;
 mod fallback;
+#[cfg(target_arch = "x86_64")]
+mod faults;
 mod input;
 mod inspect;
 mod interop;

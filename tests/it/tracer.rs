@@ -1,6 +1,7 @@
 //! A small ptrace(2) tracer: runs a command, sees every state-changing system
 //! call (tests/traced.txt) of the launcher, the watcher and the container's
-//! first process, and can kill any of them at a chosen one.
+//! first process, and can kill any of them at a chosen one, or let that call
+//! fail: the kernel is asked nothing, and the process is told an error.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::process::CommandExt;
@@ -48,6 +49,26 @@ pub struct Point {
     pub when: When,
 }
 
+/// What is done at a point.
+#[derive(Debug, Clone, Copy)]
+pub enum Strike<'a> {
+    /// These are killed.
+    Kill(&'a [Role]),
+    /// The call is not made, and answered with this error.
+    Fail(nix::errno::Errno),
+}
+
+/// Which calls count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// Those that change the state of something.
+    Changing,
+    /// The same, and those that write down what is about to be changed.
+    ChangingAndNoting,
+    /// Those that wait for another process, and that a signal can interrupt.
+    Waiting,
+}
+
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Trace {
@@ -65,16 +86,31 @@ struct Tracee {
     children: usize,
     /// The state-changing call it is in: its number among those of the role.
     inside: Option<usize>,
+    /// It has become somebody's command.
+    is_the_command: bool,
 }
 
 /// Runs the program with `args`; at `point`, kills the `victims`.
 pub fn trace(uth: &Uth, args: &[&str], strike: Option<(Point, &[Role])>) -> Trace {
+    let strike = strike.map(|(point, victims)| (point, Strike::Kill(victims)));
+    trace_to(uth, args, Calls::Changing, strike, Stdio::null())
+}
+
+/// The same for these calls, with anything done at a point, and with standard
+/// error where the caller reads it.
+pub fn trace_to(
+    uth: &Uth,
+    args: &[&str],
+    calls: Calls,
+    strike: Option<(Point, Strike<'_>)>,
+    stderr: Stdio,
+) -> Trace {
     // The shell stops itself, so that the tracer can take hold of it before it
     // becomes the program.
     let mut shell = uth.beside("sh");
     shell.args(["-c", "kill -STOP $$; exec \"$UTH\" \"$@\"", "sh"]).args(args);
-    shell.stdout(Stdio::null()).stderr(Stdio::null());
-    Tracer::seize(shell, first_child(args)).follow(strike)
+    shell.stdout(Stdio::null()).stderr(stderr);
+    Tracer::seize(shell, first_child(args), calls).follow(strike)
 }
 
 /// What the launcher of this command starts first.
@@ -85,6 +121,7 @@ pub fn first_child(args: &[&str]) -> Role {
 struct Tracer {
     launcher: Pid,
     first_child: Role,
+    calls: Calls,
     tracees: HashMap<Pid, Tracee>,
     /// New processes that stopped before their parent's event said whose they are.
     unknown: HashSet<Pid>,
@@ -93,7 +130,7 @@ struct Tracer {
 
 impl Tracer {
     #[allow(clippy::zombie_processes, reason = "`follow` waits for it, by its pid")]
-    fn seize(mut shell: Command, first_child: Role) -> Self {
+    fn seize(mut shell: Command, first_child: Role, calls: Calls) -> Self {
         let child = shell.process_group(0).spawn().unwrap();
         let launcher = Pid::from_raw(child.id().cast_signed());
         waitpid(launcher, Some(WaitPidFlag::WUNTRACED)).unwrap();
@@ -104,13 +141,15 @@ impl Tracer {
             | Options::PTRACE_O_TRACEEXEC;
         ptrace::seize(launcher, options).unwrap();
         kill(launcher, Signal::SIGCONT).unwrap();
-        let tracee = Tracee { role: Role::Launcher, children: 0, inside: None };
+        let tracee =
+            Tracee { role: Role::Launcher, children: 0, inside: None, is_the_command: false };
         let tracees = HashMap::from([(launcher, tracee)]);
-        Self { launcher, first_child, tracees, unknown: HashSet::new(), trace: Trace::default() }
+        let (unknown, trace) = (HashSet::new(), Trace::default());
+        Self { launcher, first_child, calls, tracees, unknown, trace }
     }
 
     /// Until all have ended, or the blow has been struck; then lets go of the rest.
-    fn follow(mut self, strike: Option<(Point, &[Role])>) -> Trace {
+    fn follow(mut self, strike: Option<(Point, Strike<'_>)>) -> Trace {
         let start = Instant::now();
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD | WaitPidFlag::WNOHANG;
         let mut executed = false;
@@ -165,6 +204,14 @@ impl Tracer {
 
     /// A new process: whose it is follows from who made it.
     fn event(&mut self, pid: Pid, event: i32) {
+        if event == libc::PTRACE_EVENT_EXEC
+            && let Some(tracee) = self.tracees.get_mut(&pid)
+        {
+            // Our own program is executed by descriptor, the command by its path.
+            let mut calls = self.trace.calls.iter().rev();
+            let last = calls.find(|(role, _)| *role == tracee.role).map(|(_, call)| *call);
+            tracee.is_the_command = tracee.role == Role::Init && last == Some("execve");
+        }
         let forks = [libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
         let (true, Ok(child)) = (forks.contains(&event), ptrace::getevent(pid)) else { return };
         let Some(parent) = self.tracees.get_mut(&pid) else { return };
@@ -176,19 +223,23 @@ impl Tracer {
             (Role::Watcher | Role::Init, _) => Role::Init,
         };
         parent.children += 1;
-        self.tracees.insert(child, Tracee { role, children: 0, inside: None });
+        self.tracees
+            .insert(child, Tracee { role, children: 0, inside: None, is_the_command: false });
         if self.unknown.remove(&child) {
             self.resume(child, None);
         }
     }
 
     /// At the entry to or the exit from a call.
-    fn call(&mut self, pid: Pid, strike: Option<(Point, &[Role])>) {
+    fn call(&mut self, pid: Pid, strike: Option<(Point, Strike<'_>)>) {
         let Ok(info) = ptrace::syscall_info(pid) else { return };
         let Some(tracee) = self.tracees.get_mut(&pid) else { return };
+        if tracee.is_the_command && self.calls != Calls::Changing {
+            return; // what it does is its own affair
+        }
         let role = tracee.role;
         let (n, when) = if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-            let Some(call) = state_changing(pid) else { return };
+            let Some(call) = counted(pid, self.calls) else { return };
             let n = self.trace.calls.iter().filter(|(whose, _)| *whose == role).count();
             self.trace.calls.push((role, call));
             tracee.inside = Some(n);
@@ -197,14 +248,31 @@ impl Tracer {
             let Some(n) = tracee.inside.take() else { return };
             (n, When::Exit)
         };
-        if let Some((point, victims)) = strike
-            && point == (Point { role, n, when })
-        {
-            self.strike(victims);
+        match strike {
+            Some((point, Strike::Kill(victims))) if point == (Point { role, n, when }) => {
+                self.kill(victims);
+            }
+            Some((point, Strike::Fail(errno))) if (point.role, point.n) == (role, n) => {
+                self.fail(pid, when, errno);
+            }
+            _ => {}
         }
     }
 
-    fn strike(&mut self, victims: &[Role]) {
+    /// At the entry the call is replaced by one that there is not, and at the
+    /// exit that one's answer by the error.
+    fn fail(&mut self, pid: Pid, when: When, errno: nix::errno::Errno) {
+        let answered = match when {
+            When::Entry => answer(pid, None),
+            When::Exit => answer(pid, Some(errno)),
+        };
+        if answered.is_ok() && when == When::Exit {
+            self.trace.struck = true;
+            self.let_go();
+        }
+    }
+
+    fn kill(&mut self, victims: &[Role]) {
         for victim in victims {
             for (pid, _) in self.tracees.iter().filter(|(_, tracee)| tracee.role == *victim) {
                 let _ = kill(*pid, Signal::SIGKILL);
@@ -212,10 +280,14 @@ impl Tracer {
             }
         }
         if self.trace.struck {
-            // Whoever waits for something stops too, and is let go of.
-            for pid in self.tracees.keys() {
-                let _ = ptrace::interrupt(*pid);
-            }
+            self.let_go();
+        }
+    }
+
+    /// Whoever waits for something stops too, and is let go of.
+    fn let_go(&self) {
+        for pid in self.tracees.keys() {
+            let _ = ptrace::interrupt(*pid);
         }
     }
 }
@@ -235,23 +307,52 @@ fn wait_for(pid: Pid) -> Option<WaitStatus> {
     panic!("the program hangs after what was done to it");
 }
 
-/// The number of the call that a process is in, and its third argument.
+/// The number of the call that a process is in, and its first and third arguments.
 #[cfg(target_arch = "x86_64")]
-fn entered(pid: Pid) -> Option<(i64, u64)> {
-    ptrace::getregs(pid).ok().map(|regs| (regs.orig_rax.cast_signed(), regs.rdx))
+fn entered(pid: Pid) -> Option<(i64, u64, u64)> {
+    ptrace::getregs(pid).ok().map(|regs| (regs.orig_rax.cast_signed(), regs.rdi, regs.rdx))
 }
 
 #[cfg(target_arch = "aarch64")]
-fn entered(pid: Pid) -> Option<(i64, u64)> {
-    ptrace::getregs(pid).ok().map(|regs| (regs.regs[8].cast_signed(), regs.regs[2]))
+fn entered(pid: Pid) -> Option<(i64, u64, u64)> {
+    ptrace::getregs(pid).ok().map(|regs| (regs.regs[8].cast_signed(), regs.regs[0], regs.regs[2]))
 }
 
-/// The name of the state-changing call that a process is about to make.
-fn state_changing(pid: Pid) -> Option<&'static str> {
-    let (number, third) = entered(pid)?;
-    let (name, _) = NUMBERS.iter().find(|(_, known)| *known == number)?;
-    let for_writing = third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0;
-    (*name != "openat" || for_writing).then_some(name)
+/// At the entry to a call (`None`): it is call number -1, which there is not.
+/// At the exit: what it answers.
+#[cfg(target_arch = "x86_64")]
+fn answer(pid: Pid, errno: Option<nix::errno::Errno>) -> nix::Result<()> {
+    let mut regs = ptrace::getregs(pid)?;
+    match errno {
+        None => regs.orig_rax = u64::MAX,
+        Some(errno) => regs.rax = (-i64::from(errno as i32)).cast_unsigned(),
+    }
+    ptrace::setregs(pid, regs)
+}
+
+/// There the number is not among the general registers; nothing asks for it yet.
+#[cfg(target_arch = "aarch64")]
+fn answer(_: Pid, _: Option<nix::errno::Errno>) -> nix::Result<()> {
+    Err(nix::errno::Errno::ENOSYS)
+}
+
+/// The name of the call that a process is about to make, if it counts.
+fn counted(pid: Pid, calls: Calls) -> Option<&'static str> {
+    let (number, first, third) = entered(pid)?;
+    let known = |list: &[(&'static str, i64)]| {
+        list.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
+    };
+    match calls {
+        Calls::Waiting => known(WAITING),
+        Calls::ChangingAndNoting if known(NOTING).is_some() => {
+            // What is written to the terminal, or to whoever reads, changes nothing.
+            known(NOTING).filter(|name| *name != "write" || first > 2)
+        }
+        Calls::Changing | Calls::ChangingAndNoting => {
+            let for_writing = third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0;
+            known(NUMBERS).filter(|name| *name != "openat" || for_writing)
+        }
+    }
 }
 
 /// A line of tests/traced.txt.
@@ -320,4 +421,22 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     fchdir = SYS_fchdir, move_mount = SYS_move_mount, sethostname = SYS_sethostname,
     setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
     symlinkat = SYS_symlinkat, umount2 = SYS_umount2, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
+};
+
+/// What goes before a change: it is written down, by whoever holds the lock.
+const NOTING: &[(&str, i64)] = numbers! {
+    close_range = SYS_close_range, flock = SYS_flock, socketpair = SYS_socketpair, write = SYS_write,
+};
+
+/// Where one process waits for another, or for room.
+#[cfg(target_arch = "x86_64")]
+const WAITING: &[(&str, i64)] = numbers! {
+    flock = SYS_flock, poll = SYS_poll, ppoll = SYS_ppoll, recvmsg = SYS_recvmsg, sendmsg = SYS_sendmsg,
+    wait4 = SYS_wait4, waitid = SYS_waitid, write = SYS_write,
+};
+
+#[cfg(target_arch = "aarch64")]
+const WAITING: &[(&str, i64)] = numbers! {
+    flock = SYS_flock, ppoll = SYS_ppoll, recvmsg = SYS_recvmsg, sendmsg = SYS_sendmsg,
+    wait4 = SYS_wait4, waitid = SYS_waitid, write = SYS_write,
 };

@@ -39,7 +39,9 @@ const OLD: &str = ".old";
 /// Who does what.
 #[derive(Debug)]
 pub struct Plan {
-    /// The launcher: makes the process, says who is who in it, registers it.
+    /// The launcher: makes the process, says who is who in it.
+    pub birth: Vec<Op>,
+    /// The launcher, while the process becomes `__init`: registers it.
     pub launcher: Vec<Op>,
     /// The new process, before it becomes `__init`.
     pub newborn: Vec<Op>,
@@ -51,7 +53,8 @@ impl Plan {
     /// The plan for a container on this machine.
     pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
         Ok(Self {
-            launcher: launcher(spec, machine)?,
+            birth: birth(spec, machine),
+            launcher: launcher(spec)?,
             newborn: binary(machine),
             init: [
                 root_file_system(spec, machine),
@@ -71,10 +74,11 @@ impl Plan {
 
     /// What `--dry-run` shows.
     pub fn steps(&self) -> Vec<Step> {
+        let launcher = |ops| describe(ops, Actor::Launcher);
         let newborn = describe(&self.newborn, Actor::Init);
         let init = describe(&self.init, Actor::Init);
-        let launcher = describe(&self.launcher, Actor::Launcher);
-        [launcher, newborn, vec![become_init()], init].concat()
+        [launcher(&self.birth), launcher(&self.launcher), newborn, vec![become_init()], init]
+            .concat()
     }
 }
 
@@ -87,7 +91,7 @@ pub fn namespaces(network: Network, with_user: bool) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn launcher(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
+fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let namespaces = namespaces(spec.network, machine.user.is_some());
     let mut ops = vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces }))];
     if let Some(user) = &machine.user {
@@ -100,12 +104,14 @@ fn launcher(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
             ops.push(IdMap { kind, map, helper }.into());
         }
     }
+    ops
+}
+
+fn launcher(spec: &Spec) -> Result<Vec<Op>> {
     let path = registry::path(&spec.id)?;
     let why = "our own note that it is running, so that exec, stop and inspect find it by name";
-    ops.push(
-        WriteFile::journalled(literal(&path.to_string_lossy()), registry::record(spec), why).into(),
-    );
-    Ok(ops)
+    let path = literal(&path.to_string_lossy());
+    Ok(vec![WriteFile::journalled(path, registry::record(spec), why).into()])
 }
 
 /// Our binary as something that nobody can write to: a read-only mount of it,
