@@ -348,10 +348,11 @@ fn counted(pid: Pid, calls: Calls) -> Option<&'static str> {
             // What is written to the terminal, or to whoever reads, changes nothing.
             known(NOTING).filter(|name| *name != "write" || first > 2)
         }
-        Calls::Changing | Calls::ChangingAndNoting => {
-            let for_writing = third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0;
-            known(NUMBERS).filter(|name| *name != "openat" || for_writing)
-        }
+        Calls::Changing | Calls::ChangingAndNoting => known(NUMBERS).filter(|name| match *name {
+            "openat" => third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0,
+            "prctl" => SETTING.contains(&first),
+            _ => true,
+        }),
     }
 }
 
@@ -422,6 +423,17 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
     symlinkat = SYS_symlinkat, umount2 = SYS_umount2, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
 };
+
+/// What prctl(2) is told, and not asked.
+const SETTING: [u64; 7] = [
+    libc::PR_CAPBSET_DROP as u64,
+    libc::PR_CAP_AMBIENT as u64,
+    libc::PR_SET_DUMPABLE as u64,
+    libc::PR_SET_NO_NEW_PRIVS as u64,
+    libc::PR_SET_PDEATHSIG as u64,
+    libc::PR_SET_SECCOMP as u64,
+    libc::PR_SET_SECUREBITS as u64,
+];
 
 /// What goes before a change: it is written down, by whoever holds the lock.
 const NOTING: &[(&str, i64)] = numbers! {
