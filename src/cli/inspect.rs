@@ -1,8 +1,8 @@
-//! Looking: `inspect host`, `inspect ns`, `inspect process`.
+//! Looking: `inspect host`, `inspect ns`, `inspect containers` and the others.
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Look at this machine, its namespaces and its processes. Changes nothing.
+/// Look at this machine, its namespaces, containers and processes. Changes nothing.
 #[derive(Debug, Subcommand)]
 pub enum Inspect {
     /// The kernel and the distribution: one is shared, the other is only files
@@ -12,8 +12,16 @@ pub enum Inspect {
     /// As lsns shows them, and those that only a bind mount or an open file keeps
     /// alive. Without root only what may be seen; how many processes were closed is said.
     Ns(Ns),
+    /// Every container on this machine, whoever started it
+    ///
+    /// Known by what the kernel shows: cgroups, ancestors, namespaces. No engine is
+    /// asked. What has namespaces of its own and is no container is listed apart.
+    #[command(after_long_help = crate::commands::inspect::containers_columns())]
+    Containers,
     /// One process under the hood
     Process(Process),
+    /// Two processes or containers side by side: what they share, and what that means
+    Compare(Compare),
 }
 
 /// `inspect ns`
@@ -51,6 +59,17 @@ pub enum NsType {
 /// `inspect process`
 #[derive(Debug, Args)]
 pub struct Process {
-    /// A pid, a container's name or id, or ENGINE:NAME
+    /// A pid, a container's name or id, ENGINE:NAME, `self` or `host`
     pub target: String,
+}
+
+/// `inspect compare`
+#[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::inspect::compare_columns())]
+pub struct Compare {
+    /// A pid, a container's name or id, ENGINE:NAME, `self` (this program) or `host` (process 1)
+    pub a: String,
+    /// The other one
+    #[arg(default_value = "self")]
+    pub b: String,
 }

@@ -4,9 +4,11 @@
 //! [`spec`] is what was asked for, [`machine`] what this machine offers,
 //! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
 //! stays with the process until it ends, [`registry`] knows which are running.
-//! [`engines`] tells whose a process is, [`target`] finds one by name.
+//! [`engines`] tells whose a process is, [`survey`] shows every container,
+//! [`target`] finds one by name, [`compare`] lays two side by side.
 
 pub mod attach;
+pub mod compare;
 pub mod engines;
 pub mod exec;
 pub mod launch;
@@ -15,5 +17,6 @@ pub mod plan;
 pub mod registry;
 pub mod spec;
 pub mod stop;
+pub mod survey;
 pub mod target;
 pub mod tried;

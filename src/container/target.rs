@@ -1,11 +1,14 @@
-//! What a person means by a TARGET: digits are a pid; `ENGINE:NAME` or a bare
-//! name or beginning of an id is a container, found by kernel evidence.
+//! What a person means by a TARGET: digits are a pid; `self` is this program,
+//! so all that holds for the shell it was started from; `host` is process 1.
+//! `ENGINE:NAME` or a bare name or beginning of an id is a container, found by
+//! kernel evidence.
 
 use std::path::Path;
 
-use super::engines::{Detective, Engine, Found, Owner};
-use crate::error::{Error, Result};
-use crate::kernel::namespace::{self, Census, Kind, Set};
+use super::engines::{Detective, Engine, Found, Host};
+use super::survey::{self, What};
+use crate::error::{Error, Exit, Result};
+use crate::kernel::namespace::{self, Census};
 use crate::kernel::process;
 
 /// A process, and the container that was asked for if it was one.
@@ -19,18 +22,35 @@ pub struct Target {
 
 /// Finds what `text` means.
 pub fn resolve(proc: &Path, text: &str) -> Result<Target> {
-    if let Some(pid) = as_pid(text)? {
+    let pid = match text {
+        "self" => Some(std::process::id().cast_signed()),
+        "host" => Some(host(proc)?),
+        _ => as_pid(text)?,
+    };
+    if let Some(pid) = pid {
         process::Status::read(proc, pid)?;
         return Ok(Target { pid, container: None });
     }
-    let mut detective = Detective::new(proc)?;
-    // A container of ours is in the registry, and then nothing else need be read.
     let (engine, name) = split(text)?;
     if engine == Some(Engine::UnderTheHood) {
-        let container = super::registry::find(name)?;
-        return Ok(Target { pid: container.pid, container: Some(of_ours(&container)) });
+        // In our registry, and then nothing else need be read; else perhaps another user's.
+        match super::registry::find(name) {
+            Ok(container) => {
+                return Ok(Target { pid: container.pid, container: Some(of_ours(&container)) });
+            }
+            Err(error) if error.exit == Exit::Usage => return Err(error),
+            Err(_) => {}
+        }
     }
+    let mut detective = Detective::new(proc)?;
     container(proc, &namespace::census(proc)?, &mut detective, text)
+}
+
+/// Process 1, or, where even root may not look into that one, a thread of the
+/// kernel's, which is in the same namespaces.
+fn host(proc: &Path) -> Result<i32> {
+    let Host { pid, .. } = Host::find(proc)?;
+    Ok(if pid == std::process::id().cast_signed() { 1 } else { pid })
 }
 
 /// Finds the container that `text` means among those that a census shows.
@@ -76,26 +96,15 @@ pub fn container(
 }
 
 /// Every container that shows itself, with the pid of its first process.
-pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32, Found)> {
+fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32, Found)> {
     let mut all: Vec<(i32, Found)> =
         detective.ours().map(|container| (container.pid, of_ours(container))).collect();
-    // Those with a pid namespace of their own come first: a monitor can have a
-    // mount namespace of its own too, and is not what is meant.
-    let hosts = detective.host().ids.get(Kind::Pid);
-    let (outside, inside): (Vec<&Set>, Vec<&Set>) =
-        census.sets.iter().partition(|set| set.ids.get(Kind::Pid) == hosts);
-    for set in inside.into_iter().chain(outside) {
-        let Owner::Container(found) = detective.owner(set.pid, &set.ids).owner else { continue };
-        // Names of ours are unique in one registry only.
-        let named =
-            found.id.is_some() || found.engine != Engine::UnderTheHood && found.name.is_some();
-        if named && all.iter().any(|(_, known)| known.same(&found)) {
-            continue;
-        }
-        // Without a name or an id, two are told apart by their processes only.
-        let container = (first(proc, detective, set.pid), found);
-        if !all.contains(&container) {
-            all.push(container);
+    let seen = survey::survey(proc, census, detective);
+    let others = seen.iter().filter(|seen| seen.what == What::Container);
+    for (pid, found) in others.filter_map(|seen| Some((seen.pid, seen.found()?))) {
+        // What `survey` has of ours is what we know already.
+        if !(registered(found) && all.iter().any(|(_, known)| known.same(found))) {
+            all.push((pid, found.clone()));
         }
     }
     all
@@ -104,23 +113,6 @@ pub fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(
 /// Ours, and in the registry that we read: nothing else tells an id of ours.
 fn registered(found: &Found) -> bool {
     found.engine == Engine::UnderTheHood && found.id.is_some()
-}
-
-/// Climbs from a process to the one that is pid 1 of the same pid namespace,
-/// where that is an ancestor: what was started later by `exec` is not below it.
-fn first(proc: &Path, detective: &mut Detective, pid: i32) -> i32 {
-    let namespace = |pid| namespace::of_process(proc, pid).ok().and_then(|ids| ids.get(Kind::Pid));
-    let mut at = pid;
-    while let Some(parent) = detective.brief(at).map(|brief| brief.ppid) {
-        if parent <= 0
-            || namespace(parent) != namespace(at)
-            || detective.host().ids.get(Kind::Pid) == namespace(at)
-        {
-            break;
-        }
-        at = parent;
-    }
-    at
 }
 
 fn of_ours(container: &super::registry::Container) -> Found {

@@ -184,7 +184,7 @@ fn ps(proc: &Path, pid: i32, boot: u64) -> Result<Ps> {
     let uid = Status::read(proc, pid)?.uid().unwrap_or_default();
     let ticks = procfs::ticks_per_second().max(1);
     let time = (stat.utime + stat.stime) / ticks;
-    let started = boot + stat.starttime / ticks;
+    let started = started(&stat, boot);
     let lived = now().saturating_sub(started).max(1);
     Ok(Ps {
         uid,
@@ -196,6 +196,12 @@ fn ps(proc: &Path, pid: i32, boot: u64) -> Result<Ps> {
         time,
         command: command(proc, pid, &stat.comm),
     })
+}
+
+/// When a process started, in seconds since the epoch, on a machine that was
+/// started at `boot`.
+pub fn started(stat: &Stat, boot: u64) -> u64 {
+    boot + stat.starttime / procfs::ticks_per_second().max(1)
 }
 
 /// Seconds since the epoch.
@@ -276,9 +282,43 @@ pub fn id_map(proc: &Path, pid: i32, name: &str) -> Result<Vec<IdMap>> {
     Ok(text.lines().filter_map(range).collect())
 }
 
+/// A resource limit of a process (getrlimit(2)).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Limit {
+    /// As /proc has it: `open files`.
+    pub name: String,
+    /// What holds now: a number, or `unlimited`.
+    pub soft: String,
+    /// Up to what the process may raise that itself.
+    pub hard: String,
+}
+
+/// `limits` of a process.
+pub fn limits(proc: &Path, pid: i32) -> Result<Vec<Limit>> {
+    let path = proc.join(format!("{pid}/limits"));
+    let table = fs::read_to_string(&path).tried(|| format!("read({path:?})"))?;
+    let limit = |line: &str| {
+        // `Max open files            1024                 1048576              files`
+        let mut columns = line.strip_prefix("Max ")?.split("  ").map(str::trim);
+        let mut next = || columns.find(|column| !column.is_empty()).map(str::to_owned);
+        Some(Limit { name: next()?, soft: next()?, hard: next()? })
+    };
+    Ok(table.lines().filter_map(limit).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_those_of_getrlimit() {
+        let limits = limits(Path::new("/proc"), std::process::id() as i32).expect("our limits");
+        let files = limits.iter().find(|limit| limit.name == "open files").expect("it is there");
+        let ours = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        assert_eq!(files.soft.parse().ok(), ours.current);
+        assert_eq!(files.hard.parse().ok(), ours.maximum);
+        assert_eq!(limits.len(), 16);
+    }
 
     #[test]
     fn what_is_not_utf8_is_escaped() {

@@ -104,6 +104,23 @@ impl Screen {
         self.out(&text)
     }
 
+    /// One row after the other, a line for each column: for a screen that is
+    /// too narrow for a table.
+    pub fn records<'a, R: 'a>(
+        &mut self,
+        columns: impl Iterator<Item = &'a Column<R>> + Clone,
+        rows: &[R],
+    ) -> Result<()> {
+        let text = table::records(columns, rows, self.width(), self.settings.color_out);
+        self.out(&text)
+    }
+
+    /// Rows as a table whose last column is wrapped below itself.
+    pub fn hanging<R>(&mut self, table: &Table<R>, rows: &[R]) -> Result<()> {
+        let text = table.hanging(rows, self.width(), self.settings.color_out);
+        self.out(&text)
+    }
+
     /// A paragraph of explanation to standard output, wrapped.
     pub fn prose(&mut self, text: &str) -> Result<()> {
         let wrapped = wrap(text, self.width().min(100), "");

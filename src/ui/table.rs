@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ContentArrangement, presets};
 use serde_json::{Map, json};
 
 use super::style::{self, Style};
-use super::wrap::width_of;
+use super::wrap::{fold, width_of};
 
 /// Which side a column's cells stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,65 @@ impl<R> Table<R> {
     }
 }
 
+impl<R> Table<R> {
+    /// The table with its last column wrapped below itself instead of cut.
+    pub fn hanging(&self, rows: &[R], width: usize, color: bool) -> String {
+        let Some((last, before)) = self.0.split_last() else { return String::new() };
+        let cells = |row: &R| -> Vec<String> {
+            before.iter().map(|column| (column.value)(row).for_people()).collect()
+        };
+        let cells: Vec<_> = rows.iter().map(cells).collect();
+        let widest = |at: usize, column: &Column<R>| {
+            let cells = cells.iter().map(|cells| width_of(&cells[at]));
+            cells.chain([width_of(column.name)]).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = before.iter().enumerate().map(|(at, c)| widest(at, c)).collect();
+        let place = |at: usize, text: &str| {
+            let room = " ".repeat(widths[at].saturating_sub(width_of(text)));
+            match before[at].align {
+                Align::Left => format!("{text}{room}  "),
+                Align::Right => format!("{room}{text}  "),
+            }
+        };
+        let margin = widths.iter().map(|width| width + 2).sum::<usize>();
+        let heading = |name: &str| style::paint(name, Style::Heading, color);
+        let heads = before
+            .iter()
+            .enumerate()
+            .map(|(at, column)| place(at, column.name).replace(column.name, &heading(column.name)));
+        let mut lines = vec![heads.collect::<String>() + &heading(last.name)];
+        for (row, cells) in rows.iter().zip(&cells) {
+            let start: String =
+                cells.iter().enumerate().map(|(at, cell)| place(at, cell)).collect();
+            let text = (last.value)(row).for_people();
+            let text = fold(&text, width.saturating_sub(margin).max(16));
+            lines.push(start + &text.replace('\n', &format!("\n{:margin$}", "")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// One row after the other, a line for each column.
+pub(super) fn records<'a, R: 'a>(
+    columns: impl Iterator<Item = &'a Column<R>> + Clone,
+    rows: &[R],
+    width: usize,
+    color: bool,
+) -> String {
+    let widest = columns.clone().map(|column| column.name.len()).max().unwrap_or(0);
+    let hang = format!("\n{:1$}", "", widest + 2);
+    let line = |row: &R, column: &Column<R>| {
+        let name = style::paint(&format!("{:widest$}", column.name), Style::Heading, color);
+        let text = (column.value)(row).for_people();
+        let text = fold(&text, width.saturating_sub(widest + 2).max(16));
+        format!("{name}  {}", text.replace('\n', &hang))
+    };
+    let record = |row: &R| -> String {
+        columns.clone().map(|column| line(row, column)).collect::<Vec<_>>().join("\n")
+    };
+    rows.iter().map(record).collect::<Vec<_>>().join("\n\n")
+}
+
 fn key(name: &str) -> String {
     name.to_lowercase().replace([' ', '-'], "_")
 }
@@ -159,6 +218,20 @@ mod tests {
             " PID  COMMAND\n   1  init\n1234  a long? command"
         );
         assert_eq!(TABLE.render(&rows[1..], Some(12), false), " PID  COMMA…\n1234  a lon…");
+    }
+
+    #[test]
+    fn nothing_is_cut_where_lines_may_follow() {
+        let rows = [(7, "a long command"), (42, "x")];
+        assert_eq!(TABLE.hanging(&rows, 14, false), "PID  COMMAND\n  7  a long command\n 42  x");
+        assert_eq!(
+            TABLE.hanging(&[(7, "a word: 0123456789abcdef0")], 21, false),
+            "PID  COMMAND\n  7  a word:\n     0123456789abcdef\n     0"
+        );
+        assert_eq!(
+            records(TABLE.0.iter(), &rows, 40, false),
+            "PID      7\nCOMMAND  a long command\n\nPID      42\nCOMMAND  x"
+        );
     }
 
     #[test]

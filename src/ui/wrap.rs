@@ -51,6 +51,22 @@ fn wrap_line(line: &str, width: usize, hang: &str) -> String {
     result + &current
 }
 
+/// The same, and what no space divides is broken where the line ends.
+pub fn fold(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in wrap(text, width, "").lines() {
+        let mut rest = String::new();
+        for c in line.chars() {
+            if width_of(&rest) + c.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut rest));
+            }
+            rest.push(c);
+        }
+        lines.push(rest);
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

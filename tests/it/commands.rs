@@ -8,7 +8,9 @@ const RESULTS: &[&[&str]] = &[
     &["inspect", "host"],
     &["inspect", "ns"],
     &["inspect", "ns", "--tree"],
+    &["inspect", "containers"],
     &["inspect", "process", "self"],
+    &["inspect", "compare", "self", "host"],
     &["lesson"],
     &["cleanup", "--list"],
 ];

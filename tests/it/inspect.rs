@@ -14,7 +14,7 @@ use crate::harness::{Ran, Uth};
 /// Runs a script as pid 1 of a new world; `$T` is a directory that anybody can
 /// enter, `$UTH` the program in it, `away PID TYPE` waits until that process
 /// has a namespace of its own.
-fn in_a_world(uth: &Uth, script: &str) -> Ran {
+pub fn in_a_world(uth: &Uth, script: &str) -> Ran {
     let prologue = r#"
 set -eu
 T=$UTH_HOME; chmod 755 "$T"; cp "$UTH" "$T/program"; UTH=$T/program

@@ -1,16 +1,16 @@
 //! Real engines: whose a namespace is, by the evidence of the kernel alone, is
-//! what the engine itself says, and the numbers are those of lsns(8). Each
-//! test starts an engine with tests/engines.sh, in a directory of its own, and
-//! ends it again.
+//! what the engine itself says, and the numbers are those of lsns(8); each is
+//! one entry of `inspect containers`. Each test starts an engine with
+//! tests/engines.sh, in a directory of its own, and ends it again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::Uth;
+use crate::harness::{Ran, Uth};
 
 /// A container in somebody else's engine, as long as this value lives.
 struct Engine {
@@ -99,12 +99,45 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
             assert_eq!(row["pid"].to_string(), container.pid, "{row:#}");
         }
     }
+    listed_once(&uth, name, engine, &container.pid);
     if let Some(known_by) = known_by {
         let ran = uth.run(["inspect", "ns", "--format", "json", "--container", known_by]).ok();
         assert_eq!(pairs(&ran.json()["namespaces"]), pairs(&rows), "{}", ran.whole());
         let ran = uth.run(["inspect", "process", "--format", "json", known_by]).ok();
         assert_eq!(ran.json()["pid"].to_string(), container.pid, "{}", ran.whole());
     }
+}
+
+/// It is one container of the list, with what readlink(1) says; and an ordinary
+/// user, to whom its namespaces are closed, learns that it is there and whose.
+fn listed_once(uth: &Uth, name: &str, engine: Option<&str>, pid: &str) {
+    let entry = |ran: &Ran| {
+        let json = ran.json();
+        let all = ["containers", "others"].map(|which| json[which].as_array().unwrap().clone());
+        let mut of_it = all.concat();
+        of_it.retain(|entry| match engine {
+            Some(engine) => entry["owner"]["engine"] == engine,
+            None => entry["pid"].as_i64() == pid.parse().ok(),
+        });
+        assert_eq!(of_it.len(), 1, "{name}: {of_it:#?}\n{}", ran.whole());
+        of_it.remove(0)
+    };
+    let seen = entry(&uth.run(["inspect", "containers", "--format", "json"]).ok());
+    assert_eq!((&seen["what"], seen["pid"].to_string()), (&"container".into(), pid.to_owned()));
+    assert_eq!(seen["owner"]["label"] == "unknown", engine.is_none(), "{seen:#}");
+    let links = format!(
+        "for t in cgroup ipc mnt net pid time user uts; do test $(readlink /proc/{pid}/ns/$t) = $(readlink /proc/self/ns/$t) || echo $t; done"
+    );
+    let own: Vec<_> = seen["own"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+    assert_eq!(own.join("\n"), uth.sh(&links).ok().stdout.trim(), "{seen:#}");
+
+    let program = uth.home().join("program");
+    std::fs::copy(Uth::program(), &program).unwrap();
+    let user = "chmod 755 $UTH_HOME $UTH_HOME/program; export UTH_HOME=/nowhere; setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let line = format!("P=$UTH_HOME/program; {user} $P inspect containers --format json");
+    let closed = entry(&uth.sh(&line).ok());
+    assert_eq!(closed["pid"].to_string(), pid, "{closed:#}");
+    assert_eq!((&closed["namespaces_closed"], &closed["own"]), (&true.into(), &json!(["pid"])));
 }
 
 macro_rules! engines {

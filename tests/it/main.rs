@@ -14,6 +14,7 @@ mod tracer;
 
 mod base;
 mod commands;
+mod containers;
 mod doctor;
 mod explain;
 mod fallback;

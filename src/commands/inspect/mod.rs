@@ -1,5 +1,8 @@
 //! `inspect`: looking at this machine. Nothing here changes anything.
 
+mod compare;
+mod containers;
+mod facts;
 mod host;
 mod ns;
 mod process;
@@ -24,11 +27,23 @@ pub fn ns_columns() -> String {
     ns::columns()
 }
 
-/// Performs `inspect host`, `inspect ns` or `inspect process`.
+/// The same of `inspect compare`.
+pub fn compare_columns() -> String {
+    compare::columns()
+}
+
+/// The same of `inspect containers`.
+pub fn containers_columns() -> String {
+    containers::columns()
+}
+
+/// Performs what was asked for.
 pub fn run(command: &Inspect, screen: &mut Screen) -> Result<u8> {
     match command {
         Inspect::Host => host::run(Path::new("/"), screen),
         Inspect::Ns(args) => ns::run(Path::new(PROC), args, screen),
+        Inspect::Containers => containers::run(Path::new(PROC), screen),
+        Inspect::Compare(args) => compare::run(Path::new(PROC), args, screen),
         Inspect::Process(args) => process::run(Path::new(PROC), args, screen),
     }
 }

@@ -133,7 +133,7 @@ pub fn run(proc: &Path, args: &Ns, screen: &mut Screen) -> Result<u8> {
         let host = detective.host().pid;
         screen.json(&json!({
             "namespaces": rows.iter().map(Row::json).collect::<Vec<_>>(),
-            "closed_processes": census.closed,
+            "closed_processes": census.closed.len(),
             "others_hidden": hidden,
             "host_pid": host,
         }))?;
@@ -154,8 +154,8 @@ fn of_process(proc: &Path, pid: i32) -> Result<Ids> {
 }
 
 fn say_what_is_missing(census: &Census, detective: &Detective, hidden: bool, screen: &Screen) {
-    if census.closed > 0 {
-        let what = match census.closed {
+    if !census.closed.is_empty() {
+        let what = match census.closed.len() {
             1 => "1 process was closed to us: what only it is in is not listed.".to_owned(),
             many => {
                 format!("{many} processes were closed to us: what only they are in is not listed.")
@@ -163,6 +163,11 @@ fn say_what_is_missing(census: &Census, detective: &Detective, hidden: bool, scr
         };
         screen.note(&format!("{what} {}", as_root("ns")));
     }
+    say_how_it_was_looked_at(detective, hidden, screen);
+}
+
+/// What else a reader must know to trust the table.
+pub(super) fn say_how_it_was_looked_at(detective: &Detective, hidden: bool, screen: &Screen) {
     if hidden {
         screen.note("/proc is mounted with hidepid: processes of others are not even counted.");
     }

@@ -73,7 +73,7 @@ pub(super) fn chain(view: &View) -> Vec<Link> {
 }
 
 /// The clock today, the day within this year, else the year: as ps writes it.
-fn start_time(started: u64, now: u64) -> String {
+pub(super) fn start_time(started: u64, now: u64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let local = |seconds| i64::try_from(seconds).ok().and_then(raw::local_time);
@@ -207,7 +207,7 @@ const MOUNTS: Table<Mount> = Table(&[
 ]);
 
 /// Version 1 has no word for "no limit": it is the largest multiple of a page.
-fn limit(value: &str) -> &str {
+pub(super) fn limit(value: &str) -> &str {
     const NONE: u64 = i64::MAX as u64 / 65_536 * 65_536;
     if value.parse().is_ok_and(|bytes: u64| bytes >= NONE) { "unlimited" } else { value }
 }
@@ -267,18 +267,21 @@ fn print_namespaces(view: &View, screen: &mut Screen) -> Result<()> {
     Ok(())
 }
 
-fn print_security(view: &View, screen: &mut Screen) -> Result<()> {
-    for (set, mask) in &view.security.capabilities {
-        line(screen, set, &capabilities(*mask))?;
-    }
-    let seccomp = match seccomp(view.security.seccomp) {
+pub(super) fn seccomp_words(state: Option<Seccomp>) -> String {
+    match seccomp(state) {
         (Some(mode), Some(filters)) => {
             format!("{mode}, {filters} filter{}", if filters == 1 { "" } else { "s" })
         }
         (Some(mode), None) => mode.to_owned(),
         (None, _) => "this kernel has none".to_owned(),
-    };
-    line(screen, "seccomp", &seccomp)?;
+    }
+}
+
+fn print_security(view: &View, screen: &mut Screen) -> Result<()> {
+    for (set, mask) in &view.security.capabilities {
+        line(screen, set, &capabilities(*mask))?;
+    }
+    line(screen, "seccomp", &seccomp_words(view.security.seccomp))?;
     let no_new_privs = view.security.no_new_privs;
     let no_new_privs =
         no_new_privs.map_or("not shown by this kernel", |on| if on { "yes" } else { "no" });
@@ -288,7 +291,7 @@ fn print_security(view: &View, screen: &mut Screen) -> Result<()> {
 }
 
 /// The names in a set; where nearly all are in it, those that are missing say more.
-fn capabilities(mask: u64) -> String {
+pub(super) fn capabilities(mask: u64) -> String {
     let all = (1_u64 << (capability::LAST + 1)) - 1;
     let missing = capability::names(all & !mask);
     match mask {
@@ -309,7 +312,7 @@ pub(super) fn seccomp(seccomp: Option<Seccomp>) -> (Option<&'static str>, Option
     }
 }
 
-fn id_map(map: &[IdMap]) -> String {
+pub(super) fn id_map(map: &[IdMap]) -> String {
     let range = |range: &IdMap| match range {
         IdMap { inside: 0, outside: 0, count: u32::MAX } => "every id as it is".to_owned(),
         IdMap { inside, outside, count: 1 } => format!("{inside} is {outside} outside"),
@@ -329,13 +332,14 @@ fn closed(error: &crate::error::Error) -> String {
     format!("closed to us: {}", error.tried)
 }
 
-fn heading(screen: &mut Screen, text: &str) -> Result<()> {
-    let text = screen.paint(text, Style::Heading);
-    screen.out(&format!("\n{text}"))
+pub(super) fn heading(screen: &mut Screen, text: &str) -> Result<()> {
+    let text = wrap(text, screen.width(), "");
+    let lines: Vec<_> = text.lines().map(|line| screen.paint(line, Style::Heading)).collect();
+    screen.out(&format!("\n{}", lines.join("\n")))
 }
 
 /// A name and its value, wrapped below itself.
-fn line(screen: &mut Screen, name: &str, value: &str) -> Result<()> {
+pub(super) fn line(screen: &mut Screen, name: &str, value: &str) -> Result<()> {
     const NAME: usize = 14;
     let text = wrap(&printable(value), screen.width().saturating_sub(NAME).max(20), "");
     let hang = format!("\n{:NAME$}", "");

@@ -67,9 +67,11 @@ fn component(part: &str, above: &str, in_kubernetes: bool) -> Option<Found> {
     None
 }
 
-/// The service that a path is of: `/system.slice/systemd-udevd.service`.
+/// The service that a path is of: `/system.slice/systemd-udevd.service`. What
+/// a person starts is in a scope below `user@1000.service`, and no service.
 pub(super) fn service(path: &str) -> Option<&str> {
-    path.split('/').find(|part| part.ends_with(".service"))
+    let unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+    path.split('/').rfind(unit).filter(|unit| unit.ends_with(".service"))
 }
 
 /// Docker, Podman and Kubernetes use 64 hexadecimal digits.
@@ -126,5 +128,22 @@ mod tests {
             assert_eq!(engine(path), None, "{path}");
         }
         assert_eq!(engine(&format!("/machine.slice/libpod-conmon-{ID}.scope")), None);
+    }
+
+    #[test]
+    fn a_service_is_the_innermost_unit() {
+        assert_eq!(
+            service("/system.slice/systemd-udevd.service/udev"),
+            Some("systemd-udevd.service")
+        );
+        assert_eq!(
+            service("/user.slice/user-1000.slice/user@1000.service/app.slice/app-x-7.scope"),
+            None
+        );
+        assert_eq!(
+            service("/user.slice/user@1000.service/app.slice/dconf.service"),
+            Some("dconf.service")
+        );
+        assert_eq!(service("/"), None);
     }
 }

@@ -214,30 +214,61 @@ impl Detective {
                 evidence: "shares all its namespaces".to_owned(),
             };
         }
-        let paths = cgroup_path::of(&self.proc, pid);
+        self.claimed(pid, ids).unwrap_or_else(|| self.of_nobody(pid, ids))
+    }
+
+    /// The container that a process belongs to, if an engine's sign is on it.
+    /// All but the namespaces may be read of everybody's processes.
+    pub fn claimed(&mut self, pid: i32, ids: &Ids) -> Option<Verdict> {
         let chain = self.chain(pid);
         if let Some(verdict) = self.registered(&chain, ids) {
-            return verdict;
+            return Some(verdict);
         }
-        // What the host itself runs in (when it is a container) says nothing of who is inside of it.
-        let own: Vec<_> = paths.iter().filter(|path| !self.host_cgroups.contains(path)).collect();
-        let by_path = own.iter().find_map(|path| Some((cgroup_path::engine(path)?, path)));
+        let by_path = self.path(pid);
         let by_ancestor = self.by_ancestor(&chain);
-        match (by_path, by_ancestor) {
-            (Some((found, path)), Some((other, evidence))) => Verdict {
-                owner: Owner::Container(combined(found, other)),
-                evidence: format!("cgroup {path}, {evidence}"),
-            },
-            (Some((found, path)), None) => {
-                Verdict { owner: Owner::Container(found), evidence: format!("cgroup {path}") }
+        let (found, evidence) = match (by_path, by_ancestor) {
+            (Some((found, path)), Some((other, evidence))) => {
+                (combined(found, other), format!("cgroup {path}, {evidence}"))
             }
-            (None, Some((found, evidence))) => Verdict { owner: Owner::Container(found), evidence },
-            (None, None) => self.of_nobody(pid, &chain, &own, ids),
-        }
+            (Some((found, path)), None) => (found, format!("cgroup {path}")),
+            (None, other) => other?,
+        };
+        Some(Verdict { owner: Owner::Container(found), evidence })
+    }
+
+    /// The container that a process is of by its cgroup alone.
+    pub fn by_cgroup(&self, pid: i32) -> Option<Verdict> {
+        let (found, path) = self.path(pid)?;
+        Some(Verdict { owner: Owner::Container(found), evidence: format!("cgroup {path}") })
+    }
+
+    fn path(&self, pid: i32) -> Option<(Found, String)> {
+        let paths = self.cgroups(pid).into_iter();
+        paths.filter_map(|path| Some((cgroup_path::engine(&path)?, path))).next()
+    }
+
+    /// The systemd service that a process is of, where it has a user
+    /// namespace in common with the host.
+    pub fn service(&self, pid: i32, ids: &Ids) -> Option<String> {
+        let paths = self.cgroups(pid);
+        let unit = paths.iter().find_map(|path| cgroup_path::service(path))?;
+        (!self.own_user_namespace(ids)).then(|| unit.to_owned())
+    }
+
+    fn own_user_namespace(&self, ids: &Ids) -> bool {
+        ids.get(Kind::User) != self.host.ids.get(Kind::User)
+    }
+
+    /// The cgroups of a process. What the host itself runs in (when it is a
+    /// container) says nothing of who is inside of it.
+    fn cgroups(&self, pid: i32) -> Vec<String> {
+        let mut paths = cgroup_path::of(&self.proc, pid);
+        paths.retain(|path| !self.host_cgroups.contains(path));
+        paths
     }
 
     /// The process and its ancestors, the process first.
-    fn chain(&mut self, pid: i32) -> Vec<i32> {
+    pub fn chain(&mut self, pid: i32) -> Vec<i32> {
         let mut chain = vec![pid];
         let mut at = pid;
         while let Some(brief) = self.brief(at) {
@@ -258,13 +289,16 @@ impl Detective {
     }
 
     /// Ours: it descends from the first process of a container that `run` wrote
-    /// down, or is in its pid namespace (what `exec` started).
+    /// down, or is in its pid or mount namespace (what `exec` started, and the
+    /// process that waits for that).
     fn registered(&mut self, chain: &[i32], ids: &Ids) -> Option<Verdict> {
-        let pid =
-            |ids: &Ids| ids.get(Kind::Pid).filter(|id| self.host.ids.get(Kind::Pid) != Some(*id));
+        let own = |ids: &Ids, kind| ids.get(kind).filter(|id| self.host.ids.get(kind) != Some(*id));
+        let joined =
+            |ours: &Ours, kind| own(ids, kind).is_some_and(|id| Some(id) == own(&ours.ids, kind));
         let ours = self.ours.iter().find(|ours| {
             chain.contains(&ours.container.pid)
-                || (pid(ids).is_some() && pid(ids) == pid(&ours.ids))
+                || joined(ours, Kind::Pid)
+                || joined(ours, Kind::Mnt)
         })?;
         let Container { id, name, pid, .. } = &ours.container;
         let found =
@@ -296,19 +330,17 @@ impl Detective {
 
     /// Not of any container we know of: a kernel thread or a service with a
     /// namespace of its own is the host's; anything else stays unknown.
-    fn of_nobody(&mut self, pid: i32, chain: &[i32], paths: &[&String], ids: &Ids) -> Verdict {
+    fn of_nobody(&mut self, pid: i32, ids: &Ids) -> Verdict {
         let host = |evidence: String| Verdict { owner: Owner::Host, evidence };
-        if chain.last() == Some(&2) {
+        if self.chain(pid).last() == Some(&2) {
             return host("a kernel thread".to_owned());
         }
-        let own_user_namespace = ids.get(Kind::User) != self.host.ids.get(Kind::User);
-        if let Some(unit) = paths.iter().find_map(|path| cgroup_path::service(path))
-            && !own_user_namespace
-        {
+        if let Some(unit) = self.service(pid, ids) {
             return host(format!("systemd unit {unit}"));
         }
+        let own_user_namespace = self.own_user_namespace(ids);
         let mut evidence = "no engine's sign in its cgroup or ancestors".to_owned();
-        if let Some(path) = paths.iter().find(|path| path.as_str() != "/") {
+        if let Some(path) = self.cgroups(pid).iter().find(|path| path.as_str() != "/") {
             evidence = format!("{evidence}; cgroup {path}");
         }
         if let Ok(map) = process::id_map(&self.proc, pid, "uid_map")

@@ -122,9 +122,9 @@ pub struct Census {
     pub namespaces: Vec<Namespace>,
     /// Groups of processes that have all eight namespaces in common, by lowest pid.
     pub sets: Vec<Set>,
-    /// How many processes could not be looked into (proc(5): it takes
-    /// ptrace access to another process to read its namespaces).
-    pub closed: u32,
+    /// Processes that could not be looked into (proc(5): it takes ptrace
+    /// access to another process to read its namespaces).
+    pub closed: Vec<i32>,
 }
 
 /// Finds every namespace that a process of `proc` is in, and those that only

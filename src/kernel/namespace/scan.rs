@@ -61,7 +61,7 @@ pub(super) struct Scan {
     /// Ordered by lowest pid.
     pub sets: Vec<Set>,
     pub open: Vec<Open>,
-    pub closed: u32,
+    pub closed: Vec<i32>,
 }
 
 /// The names under /proc/PID/ns, in the order of [`Kind::ALL`].
@@ -93,7 +93,7 @@ pub(super) fn scan(proc: &Path) -> Result<Scan> {
         (scan, others)
     });
     for other in others {
-        scan.closed += other.closed;
+        scan.closed.extend(other.closed);
         scan.open.extend(other.open);
         scan.sets.extend(other.sets);
     }
@@ -141,7 +141,7 @@ fn look(proc: BorrowedFd<'_>, pids: &[i32]) -> Scan {
     for &pid in pids {
         match links(proc, pid) {
             Look::Gone => {}
-            Look::Closed => scan.closed += 1,
+            Look::Closed => scan.closed.push(pid),
             Look::Open(ids) => {
                 let at = *index.entry(ids).or_insert_with(|| {
                     scan.sets.push(Set { ids, pid, processes: 0 });
