@@ -141,17 +141,29 @@ impl Operation for NoNewPrivs {
     }
 }
 
-/// setgroups(2) to none: the launcher's groups stay outside.
+/// setgroups(2): the launcher's groups stay outside.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SetGroups;
+pub struct SetGroups {
+    /// Those instead. The main group is among them, as docker has it: a program
+    /// that changes its main group is not rid of it, where it is to be kept from
+    /// something (CVE-2022-36109).
+    pub groups: Vec<u32>,
+}
 
 impl Operation for SetGroups {
     fn step(&self) -> Step {
-        Step::new("setgroups(0, NULL)", "the groups of whoever started this stay outside")
+        let groups = &self.groups;
+        Step::new(
+            format!("setgroups({}, {groups:?})", groups.len()),
+            "the groups of whoever started this stay outside",
+        )
     }
 
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
-        nix::unistd::setgroups(&[]).tried(|| "setgroups(0, NULL)").map(|()| "0".to_owned())
+        let groups: Vec<_> = self.groups.iter().map(|gid| (*gid).into()).collect();
+        nix::unistd::setgroups(&groups)
+            .tried(|| format!("setgroups({:?})", self.groups))
+            .map(|()| "0".to_owned())
     }
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::harness::{Ran, Uth};
 
 /// A container in somebody else's engine, as long as this value lives.
-struct Engine {
+pub struct Engine {
     name: &'static str,
     directory: TempDir,
     /// Its first process, by the engine's own word.
@@ -21,7 +21,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn start(name: &'static str) -> Self {
+    pub fn start(name: &'static str) -> Self {
         let directory = TempDir::with_prefix("uth-engine-").unwrap();
         let mut engine = Self { name, directory, pid: String::new() };
         engine.pid = engine.script("start").unwrap();
@@ -45,7 +45,7 @@ impl Engine {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 }

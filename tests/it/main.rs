@@ -21,6 +21,7 @@ mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 mod input;
+mod inside;
 mod inspect;
 mod interop;
 mod kill;

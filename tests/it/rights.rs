@@ -1,7 +1,13 @@
 //! What a container may do: the flags that say so, and what the kernel says
 //! of a process in there.
 
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
 use crate::harness::{Ran, Uth};
+use crate::inside::{self, Inside};
+use crate::interop::Engine;
 
 /// As root, or in a user namespace: whoever can start containers at all.
 macro_rules! need_containers {
@@ -215,4 +221,158 @@ fn privileged_is_what_is_said() {
     // In a user namespace no device can be made.
     assert_eq!(devices + 6 > hosts, is_root, "{devices} of {hosts}: {}", ran.whole());
     assert_eq!(status.0.stderr.contains("within a user namespace"), !is_root);
+}
+
+/// The program of inside.rs in a container of ours.
+fn inside(uth: &Uth, flags: &[&str]) -> Inside {
+    uth.run(["image", "base"]).ok();
+    let trees = uth.sh("ls -d \"$UTH_HOME\"/data/rootfs/*/tree").ok();
+    inside::put_into(trees.stdout.trim().as_ref());
+    let mark = uth.home().join("mark");
+    std::fs::write(&mark, "").unwrap();
+    let mark = format!("UTH_MARK={}", mark.display());
+    let ran = uth.run([&["run", "-e", &mark], flags, &["base"], &inside::COMMAND[..]].concat());
+    Inside::of(&ran.ok())
+}
+
+/// Calls that docker leaves to a container: what the kernel says to them does
+/// not come from the filter.
+const ALLOWED: [&str; 8] = [
+    "clone",
+    "mseal",
+    "name_to_handle_at",
+    "personality, asked",
+    "ptrace of itself",
+    "socket, raw",
+    "socket of packets",
+    "statmount",
+];
+
+/// A container with nothing asked for, and root in it: what it must not find.
+#[test]
+fn nothing_is_found_inside() {
+    need_containers!();
+    let uth = Uth::new();
+    let found = inside(&uth, &[]);
+    assert_eq!(found.get("fds"), "[0, 1, 2]");
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(found.get(&format!("status/{set}")), format!("{DEFAULT:016x}"), "{set}");
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert_eq!(found.get(&format!("status/{set}")), "0000000000000000", "{set}");
+    }
+    assert_eq!((found.get("status/NoNewPrivs"), found.get("status/Seccomp")), ("1", "2"));
+    assert_eq!(found.get("status/SigBlk"), "0000000000000000");
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(found.get("status/Groups"), "0");
+    }
+    for (path, _) in found.below("writable") {
+        let closed = ["/sys/", "/proc/bus/", "/proc/fs/", "/proc/irq/", "/proc/sys/"];
+        assert!(!closed.iter().any(|closed| path.starts_with(closed)), "{path} opens for writing");
+        assert_ne!(path, "/proc/sysrq-trigger");
+    }
+    for (path, seen) in found.below("masked") {
+        assert!(["ENOENT", "0 bytes", "0 entries"].contains(&seen), "{path}: {seen}");
+    }
+    for (call, answer) in found.below("call/") {
+        let refused = match call {
+            "clone3" | "a number that no call has" => "ENOSYS",
+            other if other.starts_with("x32") => "ENOSYS",
+            other if other.starts_with("i386") => "SIGSYS",
+            _ => "EPERM",
+        };
+        assert_eq!(answer == refused, !ALLOWED.contains(&call), "{call}: {answer}");
+    }
+    for (node, seen) in found.below("node/") {
+        assert!(["made, then EACCES", "EPERM, then EPERM"].contains(&seen), "{node}: {seen}");
+    }
+    for (place, seen) in found.below("mount/") {
+        let lent = place.starts_with("dev/") || seen.starts_with("devtmpfs");
+        assert!(lent || seen.contains("nodev"), "{place}: {seen}");
+    }
+    for (way, seen) in found.below("root/mark") {
+        assert!(["ENOENT", "done"].contains(&seen), "{way}: {seen}");
+    }
+    assert!(!found.get("root/names").contains(".old"), "{}", found.get("root/names"));
+    assert_eq!(found.get("processes"), "inside");
+    assert_eq!((found.get("pid"), found.get("parent"), found.get("session")), ("1", "0", "1"));
+    assert_eq!(found.get("terminal"), "ENXIO");
+}
+
+/// The same root file system and the same program in Docker: what differs, and why.
+#[test]
+#[ignore = "starts a real engine"]
+fn interop_docker_finds_the_same_inside() {
+    need!(root);
+    let uth = Uth::new();
+    let ours = inside(&uth, &[]);
+    let docker = Engine::start("docker");
+    let host = format!("docker -H unix://{}", docker.path("docker.sock").display());
+    let import = format!("tar -C \"$UTH_HOME\"/data/rootfs/*/tree -c . | {host} import - inside:1");
+    uth.sh(&import).ok();
+    let run = format!("{host} run --rm --network none inside:1 {}", inside::COMMAND.join(" "));
+    let theirs = Inside::of(&uth.sh(&run));
+    let unexplained = differences(&ours, &theirs);
+    assert!(unexplained.is_empty(), "ours, docker's:\n{}", unexplained.join("\n"));
+}
+
+/// Differences from docker, by a regular expression, each with its reason.
+const EXPLAINED: &[(&str, &str)] = &[
+    ("call/i386.*: SIGSYS [|] .*", "docker filters the 32-bit ABI by name too; here it is closed"),
+    (
+        "call/x32: unshare: ENOSYS [|] EPERM",
+        "docker filters x32 by name too; here none of it exists",
+    ),
+    (
+        "call/(mseal|lsm_list_modules|statmount|name_to_handle_at): .*",
+        "its list grew with the kernels: docker 20.10's ends before them",
+    ),
+    ("call/io_uring_setup: EPERM [|] EFAULT", "docker took it off its list in 25.0"),
+    (
+        "call/socket to the hypervisor.*: EPERM [|] done",
+        "on docker's list since 23.0, where it compares 64 bits, of which the kernel reads 32",
+    ),
+    (
+        "call/socket to the kernel's cryptography: EPERM [|] .*",
+        "on docker's list since spring 2026",
+    ),
+    ("(mount|masked)/proc/interrupts: .*", "docker masks it since 28.2"),
+    ("(mount|masked)/sys/devices/.*", "docker masks more of it since 28.2"),
+    (
+        "mount/(dev|proc/acpi|sys/firmware)?: .*nodev.* [|] .*",
+        "nodev does here what docker's devices cgroup does; there is no cgroup without a limit",
+    ),
+    ("node/.*: made, then EACCES [|] made, then EPERM", "nodev here, the devices cgroup there"),
+    (
+        "mount/dev/(full|null|random|tty|urandom|zero): devtmpfs [|] -",
+        "devices are lent, so that the same works in a user namespace; docker makes them",
+    ),
+    (
+        "mount/proc/(keys|timer_list): devtmpfs [|] tmpfs nosuid",
+        "/dev/null: the host's, or one made",
+    ),
+    (
+        "mount/etc/(hostname|hosts|resolv.conf): - [|] .*",
+        "written into the container's own layer here",
+    ),
+    ("mount/sys/fs/cgroup.*: - [|] .*", "no view of cgroups here"),
+    ("root/names: .* [|] .dockerenv .*", "docker marks its containers for programs in them"),
+    ("status/NoNewPrivs: 1 [|] 0", "always set here, for docker on demand"),
+    ("status/Seccomp_filters: 2 [|] 1", "one filter for each answer here"),
+];
+
+fn differences(ours: &Inside, theirs: &Inside) -> Vec<String> {
+    let names: BTreeSet<_> = ours.0.keys().chain(theirs.0.keys()).collect();
+    let explained: Vec<_> = EXPLAINED
+        .iter()
+        .map(|(pattern, _)| Regex::new(&format!("^({pattern})$")).unwrap())
+        .collect();
+    let said = |found: &Inside, name: &str| found.0.get(name).map_or("-".to_owned(), Clone::clone);
+    let line = |name: &String| format!("{name}: {} | {}", said(ours, name), said(theirs, name));
+    names
+        .into_iter()
+        .filter(|name| ours.0.get(*name) != theirs.0.get(*name))
+        .map(line)
+        .filter(|line| !explained.iter().any(|pattern| pattern.is_match(line)))
+        .collect()
 }

@@ -85,7 +85,7 @@ fn another_user_has_no_capabilities() {
         ran.stdout.lines().map(|line| line.split_whitespace().last().unwrap_or_default()).collect();
     assert_eq!(
         lines,
-        ["1000", "1001", "Groups:", "0000000000000000", "0000000000000000"],
+        ["1000", "1001", "1001", "0000000000000000", "0000000000000000"],
         "{}",
         ran.whole()
     );

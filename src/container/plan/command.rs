@@ -55,7 +55,7 @@ fn fewer_capabilities(process: &Process, machine: &Machine) -> Vec<Op> {
     // With a single id mapped, setgroups is denied: whatever groups there are
     // mean nothing in the namespace but to keep doors closed.
     if machine.user.as_ref().is_none_or(|user| user.full) {
-        ops.push(SetGroups.into());
+        ops.push(SetGroups { groups: vec![gid] }.into());
     }
     if gid != 0 {
         ops.push(SetGid { gid }.into());

@@ -31,6 +31,12 @@ pub fn number(name: &str, arch: TargetArch) -> Option<i64> {
     NUMBERS.get(name)?[column]
 }
 
+/// The highest number on the list: of calls above it nothing is known.
+pub fn newest(arch: TargetArch) -> u32 {
+    let numbers = NUMBERS.keys().filter_map(|name| number(name, arch));
+    numbers.max().and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+}
+
 /// Whether another architecture has a call of this name, or had it when
 /// numbers were 32 bits wide.
 pub fn elsewhere(name: &str) -> bool {

@@ -7,7 +7,7 @@
 //! and the strictest answer counts.
 //!
 //! A call of another ABI has other numbers: i386 calls end the process, and
-//! x32 calls are refused, whatever the profile says of the same names.
+//! x32 calls do not exist, whatever the profile says of the same names.
 
 mod calls;
 mod docker;
@@ -170,10 +170,7 @@ impl Filter {
         let (others, matched) = (self.others.compiled(), self.matched.compiled());
         let filter = SeccompFilter::new(rules, others, matched, arch).map_err(failed)?;
         let program: BpfProgram = filter.try_into().map_err(failed)?;
-        let program = match arch {
-            TargetArch::x86_64 => [x32_refused(), program].concat(),
-            _ => program,
-        };
+        let program = [beyond_the_list(arch, self.others), program].concat();
         match program.len() <= LONGEST {
             true => Ok(program),
             false => Err(failed(seccompiler::BackendError::FilterTooLarge(program.len()))),
@@ -214,18 +211,32 @@ pub fn lacking<'a>(filters: &[Filter], arch: TargetArch, needed: &[&'a str]) -> 
     })
 }
 
+/// What comes before the rules: numbers from here on are of calls that do not
+/// exist (ENOSYS), upon which a C library does without, where EPERM would make
+/// it give up.
+///
 /// x86-64 kernels may know each call under a second number, with bit 30 set
-/// (the x32 ABI): a list of what is forbidden would not find it. i386 calls
-/// carry another architecture, upon which the rest of the filter ends the process.
-fn x32_refused() -> BpfProgram {
+/// (the x32 ABI), which a list of what is forbidden would not find: those never
+/// exist. i386 calls carry another architecture, upon which the rules end the process.
+fn beyond_the_list(arch: TargetArch, others: Action) -> BpfProgram {
+    const X32: u32 = 0x4000_0000;
+    let first = match others {
+        Action::Errno(_) => calls::newest(arch) + 1,
+        _ => X32,
+    };
+    let audit_arch = match arch {
+        TargetArch::x86_64 => 0xC000_003E,
+        TargetArch::aarch64 => 0xC000_00B7,
+        TargetArch::riscv64 => 0xC000_00F3,
+    };
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    let (load, jump_if_greater_or_equal, answer) = (0x20, 0x35, 0x06);
-    let eperm = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+    let (load, if_equal, if_at_least, answer) = (0x20, 0x15, 0x35, 0x06);
+    let enosys = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
     vec![
-        instruction(load, 0, 0, 4),           // seccomp_data.arch
-        instruction(0x15, 0, 3, 0xC000_003E), // AUDIT_ARCH_X86_64? else on to the rest
-        instruction(load, 0, 0, 0),           // seccomp_data.nr
-        instruction(jump_if_greater_or_equal, 0, 1, 0x4000_0000),
-        instruction(answer, 0, 0, eperm),
+        instruction(load, 0, 0, 4),              // seccomp_data.arch
+        instruction(if_equal, 0, 3, audit_arch), // else on to the rules
+        instruction(load, 0, 0, 0),              // seccomp_data.nr
+        instruction(if_at_least, 0, 1, first),
+        instruction(answer, 0, 0, enosys),
     ]
 }
