@@ -62,6 +62,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Lesson(args) => commands::lesson::run(&args, global, screen),
         Command::Verify(args) => commands::lesson::verify(&args, global, screen),
         Command::Inspect(args) => commands::inspect::run(&args, screen),
+        Command::Netns(command) => commands::netns::run(&command, global, screen),
         Command::Run(args) => commands::run::run(&args, global, screen),
         Command::Exec(args) => commands::container::exec(&args, global, screen),
         Command::Stop(args) => commands::container::stop(&args, global, screen),

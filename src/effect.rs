@@ -22,6 +22,13 @@ pub enum Effect {
         /// Its absolute path.
         path: PathBuf,
     },
+    /// A network namespace's name: undone by taking its mount and its file away.
+    NetnsName {
+        /// The file that the namespace is mounted on.
+        path: PathBuf,
+        /// The namespace's number.
+        namespace: u64,
+    },
     /// A process: undone by SIGKILL.
     Process {
         /// What it is, for people: `container box`.

@@ -5,6 +5,7 @@ pub mod container;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod netns;
 pub mod run;
 pub mod setup;
 
@@ -72,6 +73,9 @@ pub enum Command {
     /// Look at this machine, its namespaces and its processes
     #[command(subcommand)]
     Inspect(inspect::Inspect),
+    /// Network namespaces: find them, name them, look and work inside them
+    #[command(subcommand)]
+    Netns(netns::Netns),
     /// Start a container
     Run(run::Run),
     /// Start another process in a running container

@@ -20,7 +20,7 @@ pub const LEFTOVERS: Table<Leftover> = Table(&[
     Column {
         name: "WHAT",
         align: Align::Left,
-        help: "a file, a directory with all below it, or a process",
+        help: "a file, a directory with all below it, a name, or a process",
         value: |left| Value::Text(describe(&left.entry.effect)),
     },
     Column {
@@ -35,6 +35,9 @@ fn describe(effect: &Effect) -> String {
     match effect {
         Effect::File { path } => path.display().to_string(),
         Effect::Tree { path } => format!("{}/", path.display()),
+        Effect::NetnsName { path, namespace } => {
+            format!("{} (a name of net:[{namespace}])", path.display())
+        }
         Effect::Process { what } => what.clone(),
     }
 }

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod netns;
 pub mod rights;
 pub mod run;
 pub mod setup;

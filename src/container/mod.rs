@@ -5,7 +5,8 @@
 //! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
 //! stays with the process until it ends, [`registry`] knows which are running.
 //! [`engines`] tells whose a process is, [`survey`] shows every container,
-//! [`target`] finds one by name, [`compare`] lays two side by side.
+//! [`target`] finds one by name, [`compare`] lays two side by side;
+//! [`network`] is about network namespaces.
 
 pub mod attach;
 pub mod compare;
@@ -13,6 +14,7 @@ pub mod engines;
 pub mod exec;
 pub mod launch;
 pub mod machine;
+pub mod network;
 pub mod plan;
 pub mod registry;
 pub mod spec;

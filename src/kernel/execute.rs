@@ -63,6 +63,43 @@ fn refused(program: &str, errno: Errno) -> Error {
     }
 }
 
+/// Becomes a program of this machine, found along PATH, in the environment there is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Become {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+}
+
+impl Operation for Become {
+    fn step(&self) -> Step {
+        let arguments: Vec<_> = self.argv.iter().map(|word| format!("{word:?}")).collect();
+        let program = self.argv.first().map_or("", String::as_str);
+        Step::new(
+            literal(&format!(
+                "execve({program:?}, [{}], [your environment])",
+                arguments.join(", ")
+            )),
+            "our program is gone from this process: it is your command now",
+        )
+        .shell(literal(&format!("exec {}", self.argv.join(" "))))
+    }
+
+    fn perform(&self, _: &mut World<'_>) -> Result<String> {
+        let argv = strings(&self.argv)?;
+        let Some(program) = argv.first() else {
+            return Err(Error::new("there is no command to start").exit(Exit::NotFound));
+        };
+        let Err(errno) = nix::unistd::execvp(program, &argv);
+        let name = self.argv.first().map_or("", String::as_str);
+        Err(match errno {
+            Errno::ENOENT => Error::call(format!("execve({name:?})"), errno)
+                .exit(Exit::NotFound)
+                .hint("There is no such program on this machine: the files are still the host's."),
+            errno => refused(name, errno),
+        })
+    }
+}
+
 impl Execute {
     /// As execvp(3) looks: the file itself with a slash, else along PATH.
     fn find(&self) -> Result<String> {

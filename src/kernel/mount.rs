@@ -13,7 +13,7 @@ use crate::kernel::op::{Operation, World};
 use crate::step::Step;
 
 /// The flags that plans use: name, value, and how `mount -o` calls it.
-const FLAGS: [(&str, MsFlags, &str); 8] = [
+const FLAGS: [(&str, MsFlags, &str); 10] = [
     ("MS_RDONLY", MsFlags::MS_RDONLY, "ro"),
     ("MS_NOSUID", MsFlags::MS_NOSUID, "nosuid"),
     ("MS_NODEV", MsFlags::MS_NODEV, "nodev"),
@@ -22,6 +22,8 @@ const FLAGS: [(&str, MsFlags, &str); 8] = [
     ("MS_BIND", MsFlags::MS_BIND, "bind"),
     ("MS_REC", MsFlags::MS_REC, ""),
     ("MS_PRIVATE", MsFlags::MS_PRIVATE, ""),
+    ("MS_SHARED", MsFlags::MS_SHARED, ""),
+    ("MS_SLAVE", MsFlags::MS_SLAVE, ""),
 ];
 
 /// mount(2).
@@ -150,8 +152,12 @@ impl Mount {
 
     fn shell(&self) -> String {
         let target = &self.target();
-        if self.flags.iter().any(|flag| flag == "MS_PRIVATE") {
-            return format!("mount --make-rprivate {target}");
+        for (flag, option) in
+            [("MS_PRIVATE", "rprivate"), ("MS_SHARED", "rshared"), ("MS_SLAVE", "rslave")]
+        {
+            if self.flags.iter().any(|given| given == flag) {
+                return format!("mount --make-{option} {target}");
+            }
         }
         let options = FLAGS.iter().filter(|(name, _, option)| {
             !option.is_empty() && self.flags.iter().any(|flag| flag == name)

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, clone, credentials, detached, devices, enter, execute, files, in_root, mount, netlink,
-    pidfd, seccomp, session, tree, user,
+    binary, clone, credentials, detached, devices, enter, execute, files, in_root, listen, mount,
+    netlink, netns, pidfd, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -56,6 +56,7 @@ macro_rules! operations {
 
 operations! {
     Attach = detached::Attach,
+    Become = execute::Become,
     CapBound = credentials::CapBound,
     CapSet = credentials::CapSet,
     Chdir = files::Chdir,
@@ -66,16 +67,24 @@ operations! {
     CopyTree = files::CopyTree,
     DeathSignal = session::DeathSignal,
     EnterDir = in_root::EnterDir,
+    EnterNet = netns::EnterNet,
+    EnterOwner = netns::EnterOwner,
     Execute = execute::Execute,
     FillTree = tree::FillTree,
     IdMap = user::IdMap,
     LinkUp = netlink::LinkUp,
+    Listen = listen::Listen,
+    LockNames = netns::LockNames,
     MakeDir = files::MakeDir,
     MakeNodes = devices::MakeNodes,
     MakeInRoot = in_root::MakeInRoot,
     Mount = mount::Mount,
     MountAttributes = detached::MountAttributes,
     NewDir = files::NewDir,
+    MountNamespace = netns::MountNamespace,
+    NameFile = netns::NameFile,
+    NewNameFile = netns::NewNameFile,
+    NewNet = listen::NewNet,
     NewSession = session::NewSession,
     NewTree = tree::NewTree,
     NoNewPrivs = credentials::NoNewPrivs,
@@ -198,7 +207,7 @@ impl Op {
         };
         let result = operation.perform(world);
         if let (Ok(_), Some((n, effect))) = (&result, noted) {
-            let identity = identity(&effect)?;
+            let identity = identity(&effect, world)?;
             world.watch()?.done(n, &identity)?;
         }
         if observer.wants_steps() {
@@ -219,8 +228,9 @@ pub fn fill(step: &mut Step, slots: &Slots) {
     }
 }
 
-fn identity(effect: &Effect) -> Result<Identity> {
+fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
     match effect {
+        Effect::NetnsName { .. } => netns::identity(world),
         Effect::File { path } | Effect::Tree { path } => super::undo::identity_of(path),
         // Its identity is written down by the watcher, which starts it.
         Effect::Process { what } => {

@@ -14,6 +14,7 @@ use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
+use crate::kernel::netns;
 use crate::kernel::pidfd::PidFd;
 use crate::step::{Observer, Step};
 
@@ -70,6 +71,18 @@ pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     Ok(report)
 }
 
+/// Undoes what was meant to stay and is `wanted`; what else its journal names stays.
+pub fn take_back(wanted: impl Fn(&Effect) -> bool, observer: &mut dyn Observer) -> Result<Report> {
+    let mut report = Report::default();
+    for mut orphan in orphans()? {
+        undo_those(&mut orphan, |entry| entry.kept && wanted(&entry.effect), &mut report, observer);
+        if orphan.entries().is_empty() {
+            orphan.end()?;
+        }
+    }
+    Ok(report)
+}
+
 fn orphans() -> Result<Vec<Journal>> {
     let mut orphans = Vec::new();
     for place in [Place::Run, Place::Data] {
@@ -87,8 +100,16 @@ pub fn undo_all(
     report: &mut Report,
     observer: &mut dyn Observer,
 ) {
-    let entries: Vec<_> =
-        journal.entries().iter().filter(|entry| with_kept || !entry.kept).cloned().collect();
+    undo_those(journal, |entry| with_kept || !entry.kept, report, observer);
+}
+
+fn undo_those(
+    journal: &mut Journal,
+    wanted: impl Fn(&Entry) -> bool,
+    report: &mut Report,
+    observer: &mut dyn Observer,
+) {
+    let entries: Vec<_> = journal.entries().iter().filter(|entry| wanted(entry)).cloned().collect();
     let (token, this_boot) = (journal.header().token.clone(), journal.of_this_boot());
     let mut gone = Vec::new();
     for entry in entries.into_iter().rev() {
@@ -124,6 +145,12 @@ pub fn step(entry: &Entry) -> Step {
             Step::new(format!("unlinkat(\"{path}\", AT_REMOVEDIR)"), why)
                 .shell(format!("rm -r {path}"))
         }
+        (Effect::NetnsName { path, namespace }, _) => {
+            let path = path.display();
+            let why = format!("a name of net:[{namespace}]; the file below the mount goes with it");
+            Step::new(format!("umount2(\"{path}\", MNT_DETACH)"), why)
+                .shell(format!("umount {path}; rm {path}"))
+        }
         (Effect::Process { what }, Some(Identity::Process { pid, .. })) => {
             let why = format!("{what}: whoever watched over it was killed");
             Step::new(format!("pidfd_send_signal(pidfd of {pid}, SIGKILL)"), why)
@@ -148,6 +175,11 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
             None => Ok(Undone::NotThere),
             Some(stat) => remove_tree(path, &stat).map(|()| Undone::Removed),
         },
+        (Effect::NetnsName { path, namespace }, Some(identity)) if this_boot => {
+            netns::unname(path, *namespace, identity)
+        }
+        // Without an identity it never got its name.
+        (Effect::NetnsName { .. }, _) => Ok(Undone::NotThere),
         (Effect::Process { .. }, Some(Identity::Process { pid, start })) if this_boot => {
             kill(*pid, *start)
         }

@@ -26,6 +26,7 @@ enum Request {
     Intend(Effect),
     Done(u32, Identity),
     Release(u32),
+    Keep,
     Clone(CloneSpec),
     Detach,
     End,
@@ -125,6 +126,11 @@ impl Watch {
     /// It is no longer this journal's to undo (renamed into its place, say).
     pub fn release(&mut self, n: u32) -> Result<()> {
         self.ask(&Request::Release(n), Vec::new()).map(drop)
+    }
+
+    /// All that was made so far is meant to stay when the command has ended.
+    pub fn keep(&mut self) -> Result<()> {
+        self.ask(&Request::Keep, Vec::new()).map(drop)
     }
 
     /// Has the watcher start a process as its child, in new namespaces.
@@ -327,6 +333,7 @@ impl Watcher {
             Request::Intend(effect) => self.journal.intend(effect).map(Reply::Ok),
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
+            Request::Keep => self.keep().map(|()| Reply::Ok(0)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
             Request::Detach => {
                 self.console = fds.into_iter().next();
@@ -336,6 +343,11 @@ impl Watcher {
             Request::End => return, // handled where the loop ends
         };
         let _ = self.channel.send(&result.unwrap_or_else(Reply::Failed), &[]);
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        let all: Vec<_> = self.journal.entries().iter().map(|entry| entry.n).collect();
+        all.into_iter().try_for_each(|n| self.journal.keep(n))
     }
 
     fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<Reply> {

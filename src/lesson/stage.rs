@@ -237,7 +237,9 @@ pub struct Left {
 impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.effect, &self.identity) {
-            (Effect::File { path } | Effect::Tree { path }, _) => write!(f, "{}", path.display()),
+            (Effect::File { path } | Effect::Tree { path } | Effect::NetnsName { path, .. }, _) => {
+                write!(f, "{}", path.display())
+            }
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }

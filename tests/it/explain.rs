@@ -48,6 +48,10 @@ fn reported(json_lines: &str) -> Deeds {
         if answer.is_none_or(|answer| answer.starts_with("-1")) {
             continue;
         }
+        let name = step.call.split('(').next().unwrap_or_default();
+        if !traced().iter().any(|call| call.step == name) {
+            continue; // a lock changes nothing
+        }
         let role = match step.actor.as_str() {
             "launcher" => Role::Launcher,
             "shim" => Role::Watcher,
@@ -95,9 +99,9 @@ fn seen(log: &str, first_child: Role) -> Deeds {
             children += 1;
             continue;
         }
-        // A device that is opened for writing stays as it is.
+        // A device that is opened for writing stays as it is; the journal is left out.
         let device = arguments.contains("\"/dev/null\"") && !arguments.contains("O_CREAT");
-        if name == "openat" && device {
+        if name == "openat" && (device || arguments.contains("/run/journal/")) {
             continue;
         }
         let is_start = first && name == "execve"; // strace starting the program
@@ -117,6 +121,7 @@ fn seen(log: &str, first_child: Role) -> Deeds {
         watcher.retain(|deed| deed == "clone3");
     }
     deeds.remove(&Role::Helper);
+    deeds.retain(|_, list| !list.is_empty());
     deeds
 }
 
@@ -209,4 +214,17 @@ fn explain_agrees_with_strace_on_exec() {
             || line.ends_with("strace.log")
             || line.ends_with("steps.jsonl")
     });
+}
+
+#[test]
+fn explain_agrees_with_strace_on_expose() {
+    need!(root);
+    need!(tool "strace");
+    let uth = Uth::new();
+    let name = uth.home().file_name().unwrap().to_string_lossy().into_owned();
+    let pid = std::process::id().to_string();
+    let (said, done) = both(&uth, &["netns", "expose", &pid, "--name", &name]);
+    uth.run(["netns", "hide", &name]).ok();
+    assert!(done[&Role::Launcher].len() >= 3, "strace saw too little: {done:#?}");
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
 }

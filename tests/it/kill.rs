@@ -58,9 +58,9 @@ fn blows_at(role: Role, n: usize, watcher_too: bool) -> Vec<Blow> {
 /// Strikes every blow, in a few threads with a home each; says what stayed.
 fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: bool) {
     let first = Bench::new(in_a_container);
-    let calls = trace(&first.uth, args, None).calls;
+    let calls = trace(&first.uth, &first.words(args), None).calls;
     first.put_away();
-    assert!(calls.len() > 10, "the tracer saw too little: {calls:?}");
+    assert!(calls.len() > 5, "the tracer saw too little: {calls:?}");
     let blows = Mutex::new(blows(&calls, watcher_too).into_iter());
     let (struck, failures) = (Mutex::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);
@@ -73,13 +73,16 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
                     if failures.lock().unwrap().len() >= 5 {
                         break; // the pattern is clear
                     }
-                    if !trace(&bench.uth, args, Some((blow.point, &blow.victims))).struck {
+                    let words = bench.words(args);
+                    let blown = trace(&bench.uth, &words, Some((blow.point, &blow.victims)));
+                    let seen = blown.calls;
+                    if !blown.struck {
                         continue; // that process was not there yet, or no longer
                     }
                     *struck.lock().unwrap() += 1;
                     let left = bench.left(watcher_too);
                     if !left.is_empty() {
-                        let whose = calls.iter().filter(|(role, _)| *role == blow.point.role);
+                        let whose = seen.iter().filter(|(role, _)| *role == blow.point.role);
                         let call = whose.map(|(_, call)| *call).nth(blow.point.n);
                         failures.lock().unwrap().push(format!("{blow:?} {call:?}: {left:#?}"));
                         // What this blow left must not be taken for the next one's.
@@ -109,6 +112,7 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
 struct Bench {
     uth: Uth,
     before: Machine,
+    name: String,
 }
 
 impl Bench {
@@ -119,12 +123,41 @@ impl Bench {
             uth.run(["run", "-d", "--name", "box", "base", "sleep", "600"]).ok();
         }
         let before = Machine::look(&uth);
-        Self { uth, before }
+        let name = uth.home().file_name().unwrap().to_string_lossy().into_owned();
+        Self { uth, before, name }
+    }
+
+    /// `@` stands for a name that no other bench has.
+    fn words<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        args.iter().map(|word| if *word == "@" { &*self.name } else { word }).collect()
+    }
+
+    /// A name that is meant to stay is whole and in the journal, or it is not there.
+    fn half_named(&self) -> Option<String> {
+        let path = format!("/run/netns/{}", self.name);
+        let start = std::time::Instant::now();
+        while std::fs::exists(&path).unwrap() {
+            let kept = self.uth.run(["cleanup", "--list"]).stdout;
+            let kept = kept.lines().any(|line| line.contains(&path) && line.starts_with("kept"));
+            if kept
+                && self.uth.run(["netns", "addr", &format!("netns:{}", self.name)]).code == Some(0)
+            {
+                break;
+            }
+            if start.elapsed() > PROMPT {
+                return Some(format!("{path} is half made"));
+            }
+        }
+        None
     }
 
     /// What is left two seconds later, or after `cleanup` where nobody watched.
     fn left(&self, watcher_too: bool) -> Vec<String> {
-        if watcher_too {
+        let half = self.half_named().filter(|_| !watcher_too);
+        if let Some(half) = half {
+            return vec![half];
+        }
+        if watcher_too || std::fs::exists(format!("/run/netns/{}", self.name)).unwrap() {
             let ran = self.uth.run(["cleanup"]);
             if ran.code != Some(0) {
                 return vec![ran.whole()];
@@ -158,4 +191,16 @@ fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
 fn killed_anywhere_exec_leaves_nothing() {
     need!(root);
     strike_all(&["exec", "box", "true"], true, false);
+}
+
+#[test]
+fn killed_anywhere_expose_leaves_a_whole_name_or_none() {
+    need!(root);
+    strike_all(&["netns", "expose", "box", "--name", "@"], true, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_expose_is_cleaned_up() {
+    need!(root);
+    strike_all(&["netns", "expose", "box", "--name", "@"], true, true);
 }

@@ -20,9 +20,8 @@ impl Machine {
         seen.extend(files(uth.home()).into_iter().map(|path| format!("file {path}")));
         seen.extend(processes(uth.home()));
         seen.extend(mounts(uth.home()));
-        for directory in ["/run/netns", "/sys/fs/cgroup"] {
-            seen.extend(ours_below(Path::new(directory), 3));
-        }
+        seen.extend(ours_below(Path::new("/sys/fs/cgroup"), 3));
+        seen.extend(names(uth.home()));
         seen.extend(lines("ip", &["-o", "link"], |line| {
             line.contains("uth") || line.contains("hood")
         }));
@@ -145,6 +144,14 @@ fn mounts(home: &Path) -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let home = home.to_string_lossy();
     text.lines().filter(|line| line.contains(&*home)).map(|line| format!("mount {line}")).collect()
+}
+
+/// Names of network namespaces that are called after this home.
+fn names(home: &Path) -> Vec<String> {
+    let home = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut found = ours_below(Path::new("/run/netns"), 1);
+    found.retain(|line| line.ends_with(&home));
+    found
 }
 
 /// Entries with our name, a few levels down.

@@ -26,6 +26,7 @@ mod inspect;
 mod interop;
 mod kill;
 mod lessons;
+mod netns;
 mod readme;
 mod rights;
 mod run;

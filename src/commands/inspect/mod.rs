@@ -59,7 +59,7 @@ fn as_root(command: &str) -> String {
 }
 
 /// An owner and its evidence, as every `inspect` command gives it in JSON.
-fn owner_json(verdict: &Verdict) -> Value {
+pub(super) fn owner_json(verdict: &Verdict) -> Value {
     let (kind, found) = match &verdict.owner {
         Owner::Host => ("host", None),
         Owner::Container(found) => ("container", Some(found)),

@@ -61,7 +61,7 @@ fn relate(file: &File, id: Id, known: &mut HashMap<Id, Family>) {
 }
 
 /// Opens the namespace by whatever holds it, and makes sure that it is the one meant.
-fn open(proc: &Path, namespace: &Namespace) -> Option<File> {
+pub fn open(proc: &Path, namespace: &Namespace) -> Option<File> {
     let Id { kind, inode } = namespace.id;
     let link = |pid: &i32| File::open(proc.join(format!("{pid}/ns/{}", kind.name()))).ok();
     let held = |holder: &Holder| match holder {

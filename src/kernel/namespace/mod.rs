@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use family::{Family, families};
+pub use family::{Family, families, open};
 pub use held::Holder;
 pub use scan::{Ids, Set};
 

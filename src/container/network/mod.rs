@@ -1,0 +1,8 @@
+//! Networks of containers: which network namespaces there are and what they are
+//! called ([`names`], [`survey`]), which one somebody means ([`place`]), and how
+//! one is given a name that `ip` can find ([`expose`]).
+
+pub mod expose;
+pub mod names;
+pub mod place;
+pub mod survey;

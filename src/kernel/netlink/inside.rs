@@ -1,0 +1,135 @@
+//! Asking in another network namespace.
+//!
+//! A netlink socket belongs to the namespace it was made in. So it is enough to
+//! be there for a moment: setns(2) moves a single thread into another network
+//! namespace, and a thread that has done its work ends there, while the program
+//! itself has stayed where it was. One thread serves any number of namespaces.
+//!
+//! An ordinary user may only go where a user namespace of theirs gives the
+//! right, and that one must be entered first, which no thread may do alone:
+//! then a child process goes, makes the socket, and hands it out.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+
+use super::{Protocol, Socket};
+use crate::error::{Context, Error, Result};
+use crate::kernel::channel::Channel;
+use crate::kernel::raw;
+
+/// Has `read` ask in each of `count` network namespaces; `open` gives the
+/// nth's file, which is held no longer than that.
+///
+/// Must be called while the program has one thread.
+pub fn each<T: Send>(
+    count: usize,
+    protocol: Protocol,
+    open: impl Fn(usize) -> Result<File> + Sync,
+    read: impl Fn(&Socket, usize) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    let visit = |n| {
+        let namespace = open(n)?;
+        enter(&namespace)?;
+        read(&Socket::open(protocol)?, n)
+    };
+    let all = || (0..count).map(visit).collect::<Vec<_>>();
+    let results = std::thread::scope(|scope| scope.spawn(all).join());
+    let lost = || Error::new("asking in another network namespace").said("the thread ended");
+    let mut results = results.unwrap_or_else(|_| (0..count).map(|_| Err(lost())).collect());
+    for (n, result) in results.iter_mut().enumerate() {
+        let refused = |error: &Error| error.is(Errno::EPERM);
+        if result.as_ref().is_err_and(refused)
+            && let Ok(namespace) = open(n)
+        {
+            *result = socket_in(&namespace, protocol).and_then(|socket| read(&socket, n));
+        }
+    }
+    results
+}
+
+/// A socket in the namespace that this file stands for.
+///
+/// Must be called while the program has one thread.
+pub fn socket_in(namespace: &File, protocol: Protocol) -> Result<Socket> {
+    if is_ours(namespace) {
+        return Socket::open(protocol);
+    }
+    let make = || enter(namespace).and_then(|()| Socket::open(protocol));
+    match std::thread::scope(|scope| scope.spawn(make).join()) {
+        Ok(Err(error)) if error.is(Errno::EPERM) => by_child(namespace, protocol),
+        Ok(result) => result,
+        Err(_) => Err(Error::new("asking in another network namespace").said("the thread ended")),
+    }
+}
+
+/// Whether this process is in it already.
+fn is_ours(namespace: &File) -> bool {
+    let inode = |file: &File| file.metadata().map(|metadata| metadata.ino()).ok();
+    let ours = File::open("/proc/self/ns/net").ok().and_then(|own| inode(&own));
+    ours.is_some() && ours == inode(namespace)
+}
+
+/// Moves the calling thread; nothing is needed where it is already.
+fn enter(namespace: &File) -> Result<()> {
+    let inode =
+        |file: std::io::Result<File>| file.and_then(|file| file.metadata()).map(|m| m.ino());
+    let here = inode(File::open("/proc/thread-self/ns/net")).ok();
+    if here.is_some() && here == inode(namespace.try_clone()).ok() {
+        return Ok(());
+    }
+    setns(namespace, CloneFlags::CLONE_NEWNET).tried(|| "setns(net, CLONE_NEWNET)")
+}
+
+/// By way of the user namespace that the network namespace belongs to.
+fn by_child(namespace: &File, protocol: Protocol) -> Result<Socket> {
+    let user = raw::ns_user(namespace).tried(|| "ioctl(net, NS_GET_USERNS)").map_err(closed)?;
+    let (ours, theirs) = Channel::pair()?;
+    let Some(pid) = raw::fork().tried(|| "fork()")? else {
+        let made = setns(&user, CloneFlags::CLONE_NEWUSER)
+            .tried(|| "setns(user, CLONE_NEWUSER)")
+            .and_then(|()| enter(namespace))
+            .and_then(|()| Socket::open(protocol));
+        let _ = match &made {
+            Ok(socket) => theirs.send(&Ok::<(), Error>(()), &[socket.as_fd()]),
+            Err(error) => theirs.send(&Err::<(), _>(error), &[]),
+        };
+        raw::exit_now(0)
+    };
+    drop(theirs);
+    let answer = ours.receive::<Result<(), Error>>();
+    raw::reap(pid);
+    match answer? {
+        Some((Ok(()), fds)) => {
+            let fd: Option<OwnedFd> = fds.into_iter().next();
+            fd.map(Socket::from_fd).ok_or_else(|| Error::new("a child handed out no socket"))
+        }
+        Some((Err(error), _)) => Err(closed(error)),
+        None => Err(Error::new("a child that entered a network namespace was killed")),
+    }
+}
+
+fn closed(error: Error) -> Error {
+    match error.is(Errno::EPERM) {
+        true => error.hint("It is not yours: only root, or whoever made it, may look inside."),
+        false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::links;
+    use super::*;
+
+    #[test]
+    fn our_own_is_read_without_any_right() {
+        let open = |_| File::open("/proc/self/ns/net").tried(|| "open");
+        let read = |socket: &Socket, _| links::list(socket);
+        let all = each(2, Protocol::Route, open, read);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].as_ref().unwrap(), all[1].as_ref().unwrap());
+    }
+}

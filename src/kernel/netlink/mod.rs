@@ -1,0 +1,19 @@
+//! netlink(7): how the network is asked about and changed. A message goes down
+//! a socket, one or many come back; `ip`, `ss` and `nft` do nothing else.
+//!
+//! [`socket`](Socket) is the conversation, [`links`] and [`routes`] read what a
+//! namespace has (rtnetlink(7)), [`diag`] who listens in it (sock_diag(7)),
+//! [`inside`] asks in another namespace, [`change`] holds the operations.
+//! The netlink crates change often; nothing outside this room knows them.
+//! sock_diag is two small structures, written and read here: a crate for it
+//! would be a second pinned dependency for forty lines.
+
+mod change;
+pub mod diag;
+pub mod inside;
+pub mod links;
+pub mod routes;
+mod socket;
+
+pub use change::LinkUp;
+pub use socket::{Protocol, Socket};
