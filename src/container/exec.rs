@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::launch::{last_words, listen, standard_streams};
-use crate::container::machine::Machine;
+use crate::container::machine::{Machine, setgroups_allowed};
 use crate::container::plan;
 use crate::container::registry::Container;
 use crate::container::spec::Process;
@@ -47,7 +47,9 @@ impl Plan {
             init.push(NewSession.into());
         }
         let mut in_child = vec![Op::from(NewSession)];
-        in_child.extend(plan::command(process, machine)?);
+        // The target's user namespace decides, not the one that we would make.
+        let setgroups = setgroups_allowed(&container.pid.to_string());
+        in_child.extend(plan::command(process, &Machine { setgroups, ..machine.clone() })?);
         Ok(Self { newborn, init, in_child })
     }
 

@@ -7,6 +7,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::container::tried::{self, Known};
 use crate::error::{Context, Result};
+use crate::kernel::probe;
 use crate::kernel::user::{self, Kind, Range};
 
 /// Paths in /proc and /sys that docker hides from a container: they tell about
@@ -37,6 +38,8 @@ pub struct Machine {
     /// The id maps of a new user namespace, when one is needed: without
     /// CAP_SYS_ADMIN it is what gives the right to all other namespaces.
     pub user: Option<UserMap>,
+    /// Whether groups may be dropped: not where an ordinary user mapped them.
+    pub setgroups: bool,
     /// What is masked, and whether it is a directory.
     pub masked: Vec<(String, bool)>,
     /// What is made read-only.
@@ -67,7 +70,12 @@ impl Machine {
             Some(((*path).to_owned(), metadata.is_dir()))
         });
         let read_only = READ_ONLY.iter().filter(|path| Path::new(path).exists());
+        let setgroups = match &user {
+            Some(user) => user.full,
+            None => setgroups_allowed("self"),
+        };
         Ok(Self {
+            setgroups,
             tried: tried::look(user.is_some(), &binary),
             name_servers: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             binary,
@@ -83,7 +91,7 @@ fn user_map() -> UserMap {
     let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
     let ranges = |file: &str| user::subordinate(Path::new(file), name.as_deref(), uid);
     let (uids, gids) = (ranges("/etc/subuid"), ranges("/etc/subgid"));
-    let helpers = (program("newuidmap"), program("newgidmap"));
+    let helpers = (helper("newuidmap"), helper("newgidmap"));
     if let (Some(newuidmap), Some(newgidmap), false, false) =
         (helpers.0, helpers.1, uids.is_empty(), gids.is_empty())
     {
@@ -102,6 +110,17 @@ fn user_map() -> UserMap {
         ],
         full: false,
     }
+}
+
+/// What /proc/PID/setgroups says of a process's user namespace.
+pub fn setgroups_allowed(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/setgroups"))
+        .is_ok_and(|text| text.trim() == "allow")
+}
+
+/// newuidmap or newgidmap, if executing it gives the privilege that it needs.
+fn helper(name: &str) -> Option<PathBuf> {
+    program(name).filter(|path| probe::privilege(path).is_some())
 }
 
 fn program(name: &str) -> Option<PathBuf> {

@@ -130,4 +130,14 @@ mod tests {
         assert_eq!(rustix::io::read(&read, &mut [0; 2]).unwrap(), 1);
         assert!(theirs.receive::<String>().unwrap().is_none());
     }
+
+    #[test]
+    fn last_words_arrive_though_what_was_said_to_the_other_was_not_read() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        theirs.send(&"my last words", &[]).unwrap();
+        ours.send(&"do this", &[]).unwrap();
+        drop(theirs);
+        assert_eq!(ours.receive::<String>().unwrap().unwrap().0, "my last words");
+        assert!(ours.receive::<String>().unwrap().is_none());
+    }
 }

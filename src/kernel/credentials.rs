@@ -167,6 +167,16 @@ impl Operation for SetGroups {
     }
 }
 
+fn unmapped(error: Error) -> Error {
+    if !error.is(nix::errno::Errno::EINVAL) {
+        return error;
+    }
+    error.hint(
+        "In a user namespace only mapped ids exist: 0 alone, without newuidmap and a range in \
+         /etc/subuid (`under-the-hood doctor` names the fix).",
+    )
+}
+
 /// setgid(2).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetGid {
@@ -182,6 +192,7 @@ impl Operation for SetGid {
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
         nix::unistd::setgid(self.gid.into())
             .tried(|| format!("setgid({})", self.gid))
+            .map_err(unmapped)
             .map(|()| "0".to_owned())
     }
 }
@@ -204,11 +215,7 @@ impl Operation for SetUid {
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
         nix::unistd::setuid(self.uid.into())
             .tried(|| format!("setuid({})", self.uid))
-            .map_err(|error| {
-                error.hint(
-                    "In a user namespace only mapped ids exist; `inspect process` shows the map.",
-                )
-            })
+            .map_err(unmapped)
             .map(|()| "0".to_owned())
     }
 }

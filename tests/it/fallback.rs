@@ -103,3 +103,44 @@ fn what_is_no_longer_true_is_forgotten() {
     assert!(ran.stderr.contains("mount_setattr"), "{}", ran.whole());
     assert_eq!(injected(&uth, "mount_setattr", "EPERM", run).ok().stdout, "hello\n");
 }
+
+/// A range of ids takes newuidmap, which takes a privilege; without either, one
+/// id is mapped, and a container needs no more.
+#[test]
+fn where_no_range_can_be_mapped_one_id_is() {
+    need!(ordinary_user);
+    need!(user_namespace);
+    let script = "cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; id -u; id -g";
+    let map = [0, rustix::process::getuid().as_raw(), 1].map(|number| number.to_string());
+    let hide = r#"mkdir "$UTH_HOME/bin"; for p in sh cat id ls sleep; do ln -s "$(command -v $p)" "$UTH_HOME/bin"; done
+                  PATH=$UTH_HOME/bin"#;
+    for before in [hide, "set -- setpriv --no-new-privs"] {
+        let uth = Uth::new();
+        let ran = uth.sh(&format!("{before}; \"$@\" \"$UTH\" run base sh -c '{script}'")).ok();
+        let words: Vec<_> = ran.stdout.split_whitespace().collect();
+        assert_eq!(words[..3], map, "{}", ran.whole());
+        assert_eq!(words[6..], ["deny", "0", "0"], "{}", ran.whole());
+        let ran = uth.sh(&format!("{before}; \"$@\" \"$UTH\" run -u 7 base true")).one_error(125);
+        assert!(ran.stderr.contains("newuidmap"), "{}", ran.whole());
+        let box_ = "\"$@\" \"$UTH\"";
+        let ran = uth.sh(&format!(
+            "{before}; {box_} run -d --name box base sleep 60 && {box_} exec box id -u; {box_} stop -t 0 box"
+        ));
+        assert!(ran.ok().stdout.contains("\n0\n"));
+    }
+}
+
+/// Root of a user namespace that somebody else made, groups and all.
+#[test]
+fn in_a_user_namespace_of_others_it_runs_too() {
+    need!(user_namespace);
+    let uth = Uth::new();
+    for flags in [
+        &["--user", "--map-root-user"][..],
+        &["--user", "--map-root-user", "--mount", "--pid", "--fork"],
+    ] {
+        let mut shell = uth.beside("unshare");
+        shell.args(flags).args(["sh", "-c", "\"$UTH\" run base id -u"]);
+        assert_eq!(uth.wait(shell).ok().stdout, "0\n");
+    }
+}

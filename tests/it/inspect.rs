@@ -66,7 +66,7 @@ unshare --net --uts sleep 60 & a=$!; away $a uts
 unshare --ipc --cgroup --mount --pid --fork sh -c 'sleep 60 & sleep 60 & wait' & b=$!; away $b ipc
 until [ "$(pgrep -c sleep)" -ge 3 ]; do sleep 0.01; done
 sh -c 'sleep 0 & exec sleep 60' & zombie=$!
-until [ "$(ps -o stat= --ppid $zombie)" = Z ]; do sleep 0.01; done
+until ps -o stat= --ppid $zombie | grep -q ^Z; do sleep 0.01; done
 unshare --net sleep 60 & held=$!; away $held net
 touch $T/net; mount --bind /proc/$held/ns/net $T/net; kill $held; wait $held || true
 "#;

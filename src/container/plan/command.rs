@@ -52,9 +52,9 @@ fn fewer_capabilities(process: &Process, machine: &Machine) -> Vec<Op> {
     if capability::bounding().iter().any(|(name, _)| !keep.iter().any(|kept| kept == name)) {
         ops.push(CapBound { keep: keep.clone() }.into());
     }
-    // With a single id mapped, setgroups is denied: whatever groups there are
+    // Where a single id is mapped, setgroups is denied: whatever groups there are
     // mean nothing in the namespace but to keep doors closed.
-    if machine.user.as_ref().is_none_or(|user| user.full) {
+    if machine.setgroups {
         ops.push(SetGroups { groups: vec![gid] }.into());
     }
     if gid != 0 {

@@ -119,10 +119,17 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// How newuidmap or newgidmap may do what it does (`setuid root`, or a file
-/// capability), or nothing when it may not.
+/// capability), or nothing when it may not: neither of them counts on a file
+/// system mounted nosuid, or once no_new_privs is set.
 pub fn privilege(program: &Path) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(program).ok()?;
+    let nosuid = rustix::fs::statvfs(program).is_ok_and(|file_system| {
+        file_system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOSUID)
+    });
+    if nosuid || rustix::thread::no_new_privs().unwrap_or(false) {
+        return None;
+    }
     if metadata.uid() == 0 && metadata.permissions().mode() & 0o4000 != 0 {
         return Some("setuid root");
     }

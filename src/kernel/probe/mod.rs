@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use cgroup::Cgroups;
-pub use identity::{Identity, sudo_hint};
+pub use identity::{Identity, privilege, sudo_hint};
 pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;

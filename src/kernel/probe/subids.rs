@@ -68,6 +68,10 @@ impl SubordinateIds {
                 return Some(tools::check(name, os));
             }
             if privilege.is_none() {
+                if rustix::thread::no_new_privs().unwrap_or(false) {
+                    let reason = format!("no_new_privs is set here, so {name} gets no privilege");
+                    return Some(Verdict::missing(reason));
+                }
                 let reason =
                     format!("{} is neither setuid root nor has it capabilities", path.display());
                 return Some(Verdict::fixable(
