@@ -76,9 +76,7 @@ pub fn take_back(wanted: impl Fn(&Effect) -> bool, observer: &mut dyn Observer) 
     let mut report = Report::default();
     for mut orphan in orphans()? {
         undo_those(&mut orphan, |entry| entry.kept && wanted(&entry.effect), &mut report, observer);
-        if orphan.entries().is_empty() {
-            orphan.end()?;
-        }
+        orphan.end_if_empty()?;
     }
     Ok(report)
 }

@@ -83,7 +83,7 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
     };
     let listeners = inside::each(found.len(), Protocol::Diag, open, |s, _| diag::listeners(s));
     let processes = holders(proc);
-    let mut closed = census.closed;
+    let mut closed = census.closed.len();
     let mut rows = Vec::new();
     for (namespace, listeners) in found.iter().zip(listeners) {
         let owner = owner(&mut detective, &census, namespace);

@@ -116,7 +116,11 @@ pub fn survey(proc: &Path) -> Result<Survey> {
         peers,
     });
     let nets: Vec<_> = nets.collect();
-    Ok(Survey { stale: stale(&all_names, &nets), nets, closed: census.closed })
+    Ok(Survey {
+        stale: stale(&all_names, &nets),
+        nets,
+        closed: u32::try_from(census.closed.len()).unwrap_or(u32::MAX),
+    })
 }
 
 /// Files that this very command has open will not keep anything.
