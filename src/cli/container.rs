@@ -8,11 +8,14 @@ pub struct ProcessFlags {
     /// Set an environment variable (NAME takes its value from here)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
+    /// Set those of a file, one NAME=VALUE a line; --env wins
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<std::path::PathBuf>,
     /// Directory to start in
     #[arg(long, short, value_name = "DIR")]
     pub workdir: Option<String>,
-    /// Numeric user and group to run as
-    #[arg(long, short, value_name = "UID[:GID]")]
+    /// User to run as, by name or number; names are those of the image
+    #[arg(long, short, value_name = "USER[:GROUP]", allow_hyphen_values = true)]
     pub user: Option<String>,
 }
 

@@ -77,7 +77,7 @@ pub enum Command {
     #[command(subcommand)]
     Netns(netns::Netns),
     /// Start a container
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Start another process in a running container
     Exec(container::Exec),
     /// Stop a container started with `run -d`

@@ -32,6 +32,12 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub rights: RightsFlags,
+    /// The program to run in place of the image's; the command becomes its arguments
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Start it below an init of ours, which reaps orphans and passes signals on
+    #[arg(long)]
+    pub init: bool,
     /// Which network it gets
     #[arg(long, value_enum, default_value_t)]
     pub network: Network,
@@ -43,6 +49,21 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub files: FileFlags,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub limits: LimitFlags,
+}
+
+/// What its processes may use.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitFlags {
+    /// Limit each of its processes, as getrlimit(2) does (-1: unlimited)
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub ulimit: Vec<String>,
+    /// Kill it sooner (to 1000) or later (to -1000) when memory runs out
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    pub oom_score_adj: Option<String>,
 }
 
 /// What else of file systems a container gets.

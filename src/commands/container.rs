@@ -4,10 +4,13 @@ use crate::cli::Global;
 use crate::cli::container::{Exec, ProcessFlags, Stop};
 use crate::commands::rights::available;
 use crate::container::machine::Machine;
-use crate::container::spec::{Process, usage};
+use crate::container::passwd::{Accounts, User};
+use crate::container::registry::Container;
+use crate::container::spec::{Process, environment, usage};
 use crate::container::{exec as entering, registry, stop as stopping};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::enter;
+use crate::kernel::in_root::Root;
 use crate::ui::Screen;
 
 /// What the flags that `run` and `exec` share say of the process.
@@ -16,14 +19,38 @@ pub fn process(
     env: &[String],
     flags: &ProcessFlags,
     terminal: bool,
+    user: User,
 ) -> Result<Process> {
     let mut process = Process::new(command, env);
     if terminal {
         process.with_terminal();
     }
-    flags.env.iter().try_for_each(|given| process.set_env(given))?;
+    for path in &flags.env_file {
+        environment::file(path)?.iter().for_each(|variable| process.set_env(variable));
+    }
+    for given in &flags.env {
+        process.set_env(&environment::variable("--env", given)?);
+    }
     flags.workdir.iter().try_for_each(|given| process.set_workdir(given))?;
-    flags.user.iter().try_for_each(|given| process.set_user(given))?;
+    process.set_user(user);
+    Ok(process)
+}
+
+/// The process of `exec`: what is not said is as it is for the first one.
+fn entering_process(args: &Exec, container: &Container) -> Result<Process> {
+    let (flags, mut env) = (&args.process, container.env.clone());
+    let user = match &flags.user {
+        None => container.user.clone(),
+        Some(given) => {
+            env.retain(|variable| !variable.starts_with("HOME="));
+            let accounts = Accounts::read(&Root::of_process(container.pid)?)?;
+            accounts.find(Some(given))?
+        }
+    };
+    let mut process = process(args.command.clone(), &env, flags, args.tty, user)?;
+    if flags.workdir.is_none() {
+        process.workdir.clone_from(&container.workdir);
+    }
     Ok(process)
 }
 
@@ -40,7 +67,7 @@ pub fn before_the_command(error: Error) -> Error {
 pub fn exec(args: &Exec, global: &Global, screen: &mut Screen) -> Result<u8> {
     let container = registry::find(&args.target).map_err(before_the_command)?;
     let machine = Machine::look()?;
-    let mut process = process(args.command.clone(), &container.env, &args.process, args.tty)?;
+    let mut process = entering_process(args, &container).map_err(before_the_command)?;
     process.rights = container.rights.clone();
     if args.privileged {
         process.rights.privileged_process(&available(machine.user.is_some()));

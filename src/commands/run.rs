@@ -6,16 +6,23 @@ use crate::commands::container::{before_the_command, process};
 use crate::commands::rights::{rights, warn_of_privileged};
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
+use crate::container::passwd::Accounts;
 use crate::container::plan;
-use crate::container::spec::{Files, Rights, Spec, check_hostname, check_name};
+use crate::container::spec::{
+    Files, Rights, Spec, check_hostname, check_name, limits, oom_score, usage,
+};
 use crate::error::Result;
 use crate::image::{self, base};
+use crate::kernel::in_root::Root;
+use crate::kernel::limits::Limit;
 use crate::ui::Screen;
 
 /// What flags say, checked before anything is made.
 struct Asked {
     rights: Rights,
     files: Files,
+    limits: Vec<Limit>,
+    oom_score: Option<i32>,
 }
 
 /// `run`
@@ -23,9 +30,11 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     args.name.as_deref().map_or(Ok(()), check_name)?;
     args.hostname.as_deref().map_or(Ok(()), check_hostname)?;
     let files = Files::parse(&args.files.volume, &args.files.tmpfs, args.files.read_only)?;
+    let limits = limits(&args.limits.ulimit)?;
+    let oom_score = args.limits.oom_score_adj.as_deref().map(oom_score).transpose()?;
     let machine = Machine::look()?;
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
-    let asked = Asked { rights, files };
+    let asked = Asked { rights, files, limits, oom_score };
     if args.rights.privileged {
         warn_of_privileged(&machine, screen);
     }
@@ -71,16 +80,43 @@ fn dry_run(args: &Run, asked: Asked, machine: &Machine, screen: &mut Screen) -> 
     screen.plan(&steps).map(|()| 0)
 }
 
+/// What is run: with `--entrypoint`, the image's own command does not count.
+fn command(args: &Run, rootfs: &base::Rootfs) -> Result<Vec<String>> {
+    let entrypoint = args.entrypoint.as_deref();
+    let given = || args.command.iter().cloned();
+    let command: Vec<_> = match entrypoint.filter(|program| !program.is_empty()) {
+        Some(program) => std::iter::once(program.to_owned()).chain(given()).collect(),
+        None if args.command.is_empty() && entrypoint.is_none() => rootfs.default_command.clone(),
+        None => given().collect(),
+    };
+    match command.is_empty() {
+        false => Ok(command),
+        true => Err(usage("run: there is no command to start".to_owned())
+            .hint("Without an entrypoint a command is needed, as in run --entrypoint '' base sh.")),
+    }
+}
+
+/// The users of the image; before it is made, none are known.
+fn accounts(rootfs: &base::Rootfs) -> Result<Accounts> {
+    match rootfs.tree.is_dir() {
+        true => Accounts::read(&Root::open(&rootfs.tree.to_string_lossy())?),
+        false => Ok(Accounts::unmade()),
+    }
+}
+
 fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Spec> {
-    let command =
-        if args.command.is_empty() { rootfs.default_command.clone() } else { args.command.clone() };
+    let command = command(args, &rootfs)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.clone());
     let mut env = rootfs.env.clone();
-    env.extend([format!("HOSTNAME={hostname}"), "HOME=/root".to_owned()]);
-    let mut process = process(command, &env, &args.process, args.tty)?;
+    env.push(format!("HOSTNAME={hostname}"));
+    let user = accounts(&rootfs)?.find(args.process.user.as_deref())?;
+    let mut process = process(command, &env, &args.process, args.tty, user)?;
     process.rights = asked.rights;
     process.interactive = args.interactive;
     process.detached = args.detach;
+    process.limits = asked.limits;
+    process.oom_score = asked.oom_score;
+    process.init = args.init;
     Ok(Spec {
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,

@@ -4,9 +4,9 @@
 //! [`spec`] is what was asked for, [`machine`] what this machine offers,
 //! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
 //! stays with the process until it ends, [`registry`] knows which are running.
-//! [`engines`] tells whose a process is, [`survey`] shows every container,
-//! [`target`] finds one by name, [`compare`] lays two side by side;
-//! [`network`] is about network namespaces.
+//! [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
+//! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
+//! lays two side by side; [`network`] is about network namespaces.
 
 pub mod attach;
 pub mod compare;
@@ -15,6 +15,7 @@ pub mod exec;
 pub mod launch;
 pub mod machine;
 pub mod network;
+pub mod passwd;
 pub mod plan;
 pub mod registry;
 pub mod spec;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::passwd::User;
 use crate::container::spec::{Rights, Spec};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
@@ -36,8 +37,18 @@ pub struct Container {
     /// What it may do, and with it what `exec` starts in it.
     #[serde(default)]
     pub rights: Rights,
+    /// Who its first process is: whom `exec` starts others as.
+    #[serde(default)]
+    pub user: User,
+    /// Where its first process starts, and others do.
+    #[serde(default = "root_directory")]
+    pub workdir: String,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
+}
+
+fn root_directory() -> String {
+    "/".to_owned()
 }
 
 impl Container {
@@ -72,6 +83,8 @@ pub fn record(spec: &Spec) -> String {
         command: spec.process.command.clone(),
         hostname: spec.hostname.clone(),
         env: spec.process.env.clone(),
+        user: spec.process.user.clone(),
+        workdir: spec.process.workdir.clone(),
         rights: spec.process.rights.clone(),
         created: now.as_secs(),
     };

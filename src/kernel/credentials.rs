@@ -163,6 +163,7 @@ impl Operation for SetGroups {
         let groups: Vec<_> = self.groups.iter().map(|gid| (*gid).into()).collect();
         nix::unistd::setgroups(&groups)
             .tried(|| format!("setgroups({:?})", self.groups))
+            .map_err(unmapped)
             .map(|()| "0".to_owned())
     }
 }

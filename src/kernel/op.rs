@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, clone, credentials, detached, devices, enter, execute, files, in_root, listen, mount,
-    netlink, netns, pidfd, seccomp, session, tree, user,
+    binary, clone, credentials, detached, devices, enter, execute, files, in_root, limits, listen,
+    mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -72,6 +72,7 @@ operations! {
     Execute = execute::Execute,
     FillTree = tree::FillTree,
     IdMap = user::IdMap,
+    Limit = limits::Limit,
     LinkUp = netlink::LinkUp,
     Listen = listen::Listen,
     LockNames = netns::LockNames,
@@ -88,8 +89,11 @@ operations! {
     NewSession = session::NewSession,
     NewTree = tree::NewTree,
     NoNewPrivs = credentials::NoNewPrivs,
+    OomScoreAdjust = limits::OomScoreAdjust,
+    Opaque = reaper::Opaque,
     OpenTree = detached::OpenTree,
     PivotRoot = mount::PivotRoot,
+    Reaper = reaper::Reaper,
     RemoveDir = files::RemoveDir,
     Rename = tree::Rename,
     Seccomp = seccomp::Filter,

@@ -156,6 +156,25 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// sigwaitinfo(2): the next of the signals that are held back, whichever; the
+/// real-time ones too, which have no names.
+pub fn next_signal() -> nix::Result<i32> {
+    // SAFETY: the set is plain data that sigfillset(3) fills before it is read;
+    // nothing is asked of the signal but its number.
+    let number = unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigwaitinfo(&raw const all, std::ptr::null_mut())
+    };
+    nix::errno::Errno::result(number)
+}
+
+/// kill(2), with any signal there is; that the process has ended is no error.
+pub fn send_signal(pid: i32, signal: i32) {
+    // SAFETY: kill(2) touches no memory of ours.
+    unsafe { libc::kill(pid, signal) };
+}
+
 /// Waits for a child that is about to end, so that it does not stay a zombie.
 pub fn reap(pid: i32) {
     use nix::sys::wait::waitpid;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::kernel::enter::FromInit;
 use crate::kernel::op::{Operation, World};
-use crate::kernel::pidfd::PidFd;
+use crate::kernel::pidfd::has_ended;
 use crate::step::Step;
 
 /// setsid(2).
@@ -71,8 +71,7 @@ impl Operation for DeathSignal {
         set_parent_process_death_signal(Some(Signal::KILL))
             .tried(|| "prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
         // The parent may have died just before; then no signal will ever come.
-        let parent = PidFd::from_fd(world.fd("parent")?.try_clone().tried(|| "dup(pidfd)")?);
-        match parent.wait(0)? {
+        match has_ended(world.fd("parent")?)? {
             false => Ok("0".to_owned()),
             true => Err(Error::call("checking that the parent lives", Errno::ESRCH)),
         }

@@ -177,22 +177,12 @@ fn explain_agrees_with_strace_on_run_with_flags() {
         format!("{}:/new/place:ro", lent.path().display()),
         format!("{}:/new/file", file.display()),
     ];
-    let args = [
-        "run",
-        "-v",
-        &volumes[0],
-        "-v",
-        &volumes[1],
-        "--tmpfs",
-        "/memory",
-        "--read-only",
-        "-w",
-        "/new/work",
-        "base",
-        "true",
-    ];
+    let flags = "--init --ulimit core=0 --oom-score-adj 500 -u nobody:tty --tmpfs /memory \
+                 --read-only -w /new/work";
+    let mut args: Vec<_> = std::iter::once("run").chain(flags.split_whitespace()).collect();
+    args.extend(["-v", &volumes[0], "-v", &volumes[1], "base", "true"]);
     let (said, done) = both(&uth, &args);
-    for deed in ["move_mount", "mount_setattr", "open_tree"] {
+    for deed in ["move_mount", "mount_setattr", "open_tree", "prlimit64", "fork", "setuid"] {
         assert!(done[&Role::Init].iter().any(|seen| seen == deed), "no {deed}: {done:#?}");
     }
     snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());

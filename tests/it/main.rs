@@ -31,4 +31,5 @@ mod readme;
 mod rights;
 mod run;
 mod run_files;
+mod run_process;
 mod vm;

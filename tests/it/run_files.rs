@@ -21,7 +21,7 @@ macro_rules! need_containers {
 }
 
 /// Runs a shell script in a new container.
-fn inside(uth: &Uth, flags: &[&str], script: &str) -> Ran {
+pub fn inside(uth: &Uth, flags: &[&str], script: &str) -> Ran {
     uth.run([&["run"], flags, &["base", "sh", "-c", script]].concat())
 }
 
@@ -44,7 +44,7 @@ fn content(directory: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// The tree of the base image of this home, for a test to make a bad one of it.
-fn tree(uth: &Uth) -> PathBuf {
+pub fn tree(uth: &Uth) -> PathBuf {
     uth.run(["image", "base"]).ok();
     let rootfs = uth.home().join("data/rootfs");
     let current = fs::read_to_string(rootfs.join("base.json")).unwrap();
@@ -53,7 +53,7 @@ fn tree(uth: &Uth) -> PathBuf {
 }
 
 /// Puts a symbolic link in the place of whatever is there.
-fn link_instead(path: &Path, target: impl AsRef<Path>) {
+pub fn link_instead(path: &Path, target: impl AsRef<Path>) {
     let _ = fs::remove_file(path);
     let _ = fs::remove_dir_all(path);
     symlink(target, path).unwrap();

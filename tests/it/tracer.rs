@@ -350,6 +350,7 @@ fn counted(pid: Pid, calls: Calls) -> Option<&'static str> {
         }
         Calls::Changing | Calls::ChangingAndNoting => known(NUMBERS).filter(|name| match *name {
             "openat" => third & (libc::O_WRONLY | libc::O_RDWR) as u64 != 0,
+            "prlimit64" => third != 0, // else it only asks
             "prctl" => SETTING.contains(&first),
             _ => true,
         }),
@@ -407,7 +408,7 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     open_tree = SYS_open_tree, openat = SYS_openat, pivot_root = SYS_pivot_root, prctl = SYS_prctl,
     rename = SYS_rename, rmdir = SYS_rmdir, seccomp = SYS_seccomp, sendto = SYS_sendto,
     setgid = SYS_setgid, setgroups = SYS_setgroups, sethostname = SYS_sethostname, setns = SYS_setns,
-    fchdir = SYS_fchdir, move_mount = SYS_move_mount, setsid = SYS_setsid, setuid = SYS_setuid,
+    fchdir = SYS_fchdir, move_mount = SYS_move_mount, prlimit64 = SYS_prlimit64, setsid = SYS_setsid, setuid = SYS_setuid,
     symlink = SYS_symlink, symlinkat = SYS_symlinkat,
     umount2 = SYS_umount2, unlink = SYS_unlink, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
 };
@@ -419,7 +420,7 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     mount_setattr = SYS_mount_setattr, open_tree = SYS_open_tree, openat = SYS_openat,
     pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat, seccomp = SYS_seccomp,
     sendto = SYS_sendto, setgid = SYS_setgid, setgroups = SYS_setgroups,
-    fchdir = SYS_fchdir, move_mount = SYS_move_mount, sethostname = SYS_sethostname,
+    fchdir = SYS_fchdir, move_mount = SYS_move_mount, prlimit64 = SYS_prlimit64, sethostname = SYS_sethostname,
     setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,
     symlinkat = SYS_symlinkat, umount2 = SYS_umount2, unlinkat = SYS_unlinkat, unshare = SYS_unshare,
 };

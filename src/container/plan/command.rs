@@ -1,13 +1,16 @@
 //! What `run` and `exec` do last: fewer rights, then the command.
 
 use crate::container::machine::Machine;
+use crate::container::passwd::User;
 use crate::container::spec::Process;
 use crate::error::Result;
 use crate::kernel::capability;
 use crate::kernel::credentials::{CapBound, CapSet, NoNewPrivs, SetGid, SetGroups, SetUid};
 use crate::kernel::execute::Execute;
 use crate::kernel::in_root::{EnterDir, Kind, MakeInRoot};
+use crate::kernel::limits::OomScoreAdjust;
 use crate::kernel::op::{Op, literal};
+use crate::kernel::reaper::{Opaque, Reaper};
 use crate::kernel::session::{Console, DeathSignal};
 
 /// The directory that the command starts in, made where it is missing, as docker does.
@@ -30,6 +33,9 @@ pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
         ops.push(Console.into());
     }
     ops.push(EnterDir { path: literal(&process.workdir) }.into());
+    ops.extend(process.oom_score.map(|score| OomScoreAdjust { score }.into()));
+    // From here on no descriptor is opened: --ulimit nofile=3 hinders nothing of ours.
+    ops.extend(process.limits.iter().cloned().map(Op::from));
     // An ordinary process must promise never to gain anything before it may
     // filter; without that promise only one with CAP_SYS_ADMIN may: now, still.
     let (now, last): (Vec<_>, Vec<_>) = filters.partition(|_| !rights.no_new_privileges);
@@ -40,6 +46,10 @@ pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
     }
     ops.push(DeathSignal.into());
     ops.extend(last);
+    if process.init {
+        ops.push(Opaque.into());
+        ops.push(Reaper { terminal: process.terminal }.into());
+    }
     ops.push(Execute { argv: process.command.clone(), env: process.env.clone() }.into());
     Ok(ops)
 }
@@ -47,7 +57,7 @@ pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
 /// The bounding set for good, then who it is, then what it has of that set.
 fn fewer_capabilities(process: &Process, machine: &Machine) -> Vec<Op> {
     let keep = &process.rights.capabilities;
-    let (uid, gid) = process.user;
+    let User { uid, gid, groups, .. } = process.user.clone();
     let mut ops = Vec::new();
     if capability::bounding().iter().any(|(name, _)| !keep.iter().any(|kept| kept == name)) {
         ops.push(CapBound { keep: keep.clone() }.into());
@@ -55,7 +65,7 @@ fn fewer_capabilities(process: &Process, machine: &Machine) -> Vec<Op> {
     // Where a single id is mapped, setgroups is denied: whatever groups there are
     // mean nothing in the namespace but to keep doors closed.
     if machine.setgroups {
-        ops.push(SetGroups { groups: vec![gid] }.into());
+        ops.push(SetGroups { groups }.into());
     }
     if gid != 0 {
         ops.push(SetGid { gid }.into());

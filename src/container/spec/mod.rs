@@ -1,9 +1,12 @@
 //! What somebody asked for: a container, before it is one.
 
+pub mod environment;
+mod limits;
 mod process;
 mod rights;
 mod volume;
 
+pub use limits::{limits, oom_score};
 pub use process::Process;
 pub use rights::{Rights, Seccomp};
 pub use volume::{Extra, Files, What};

@@ -1,7 +1,9 @@
 //! A process in a container, as `run` and `exec` are asked for it.
 
+use crate::container::passwd::User;
 use crate::container::spec::{Rights, clean, usage};
 use crate::error::Result;
+use crate::kernel::limits::Limit;
 
 /// A process in a container that is asked for.
 #[derive(Debug, Clone)]
@@ -12,10 +14,16 @@ pub struct Process {
     pub env: Vec<String>,
     /// Where it starts.
     pub workdir: String,
-    /// User and group id, as the container counts.
-    pub user: (u32, u32),
+    /// Who it is.
+    pub user: User,
     /// What it may do.
     pub rights: Rights,
+    /// What it may use at most.
+    pub limits: Vec<Limit>,
+    /// How gladly the kernel kills it, if somebody said.
+    pub oom_score: Option<i32>,
+    /// Whether an init of ours comes before it.
+    pub init: bool,
     /// Whether it gets a terminal.
     pub terminal: bool,
     /// Whether it can read our standard input.
@@ -31,8 +39,11 @@ impl Process {
             command,
             env: env.to_vec(),
             workdir: "/".to_owned(),
-            user: (0, 0),
+            user: User::default(),
             rights: Rights::default(),
+            limits: Vec::new(),
+            oom_score: None,
+            init: false,
             terminal: false,
             interactive: false,
             detached: false,
@@ -46,18 +57,20 @@ impl Process {
         set(&mut self.env, format!("TERM={term}"));
     }
 
-    /// `--env NAME=VALUE`, or `--env NAME` for the value it has out here.
-    pub fn set_env(&mut self, given: &str) -> Result<()> {
-        match given.split_once('=') {
-            Some(("", _)) => return Err(usage(format!("--env {given}: a variable needs a name"))),
-            Some(_) => set(&mut self.env, given.to_owned()),
-            None => {
-                if let Ok(value) = std::env::var(given) {
-                    set(&mut self.env, format!("{given}={value}"));
-                }
-            }
+    /// Sets a variable, or takes it away.
+    pub fn set_env(&mut self, (name, value): &(String, Option<String>)) {
+        match value {
+            Some(value) => set(&mut self.env, format!("{name}={value}")),
+            None => self.env.retain(|present| present.split('=').next() != Some(name)),
         }
-        Ok(())
+    }
+
+    /// Who it is; HOME follows, unless somebody said what it is.
+    pub fn set_user(&mut self, user: User) {
+        if !self.env.iter().any(|present| present.starts_with("HOME=")) {
+            self.env.push(format!("HOME={}", user.home));
+        }
+        self.user = user;
     }
 
     /// `--workdir`
@@ -70,12 +83,6 @@ impl Process {
         self.workdir = clean(given).to_string_lossy().into_owned();
         Ok(())
     }
-
-    /// `--user UID[:GID]`
-    pub fn set_user(&mut self, given: &str) -> Result<()> {
-        self.user = user(given)?;
-        Ok(())
-    }
 }
 
 fn set(env: &mut Vec<String>, entry: String) {
@@ -84,33 +91,9 @@ fn set(env: &mut Vec<String>, entry: String) {
     env.push(entry);
 }
 
-/// `UID[:GID]`, as numbers; nothing wraps, nothing is guessed.
-fn user(text: &str) -> Result<(u32, u32)> {
-    let number = |part: &str| {
-        part.parse::<u32>().ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
-            usage(format!("--user {text}: {part:?} is no user or group id"))
-                .hint("Give numbers, as in --user 1000 or --user 1000:1000.")
-        })
-    };
-    match text.split_once(':') {
-        Some((uid, gid)) => Ok((number(uid)?, number(gid)?)),
-        None => Ok((number(text)?, 0)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Exit;
-
-    #[test]
-    fn users_are_exact() {
-        assert_eq!(user("1000").unwrap(), (1000, 0));
-        assert_eq!(user("1:2").unwrap(), (1, 2));
-        for wrong in ["", "root", "-1", "4294967295", "4294967296", "1:", "1:2:3"] {
-            assert_eq!(user(wrong).unwrap_err().exit, Exit::Engine, "{wrong}");
-        }
-    }
 
     #[test]
     fn later_variables_replace_earlier_ones() {
