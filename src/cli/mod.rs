@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod lesson;
 pub mod netns;
 pub mod run;
+pub mod sched;
 pub mod setup;
 
 use clap::{Args, Parser, Subcommand};
@@ -82,6 +83,9 @@ pub enum Command {
     Exec(container::Exec),
     /// Stop a container started with `run -d`
     Stop(container::Stop),
+    /// Who gets the CPU: classes, priorities and nice values
+    #[command(subcommand)]
+    Sched(sched::Sched),
     /// Images and root file systems
     #[command(subcommand)]
     Image(image::Image),

@@ -10,4 +10,5 @@ pub mod lesson;
 pub mod netns;
 pub mod rights;
 pub mod run;
+pub mod sched;
 pub mod setup;

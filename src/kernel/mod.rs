@@ -28,6 +28,7 @@ pub mod probe;
 pub mod process;
 pub mod raw;
 pub mod reaper;
+pub mod scheduler;
 pub mod seccomp;
 pub mod security;
 pub mod session;

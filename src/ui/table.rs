@@ -21,6 +21,8 @@ pub enum Align {
 pub enum Value {
     /// A count, an id, bytes.
     Number(u64),
+    /// A number that can be negative.
+    Signed(i64),
     /// Text.
     Text(String),
     /// Several, joined with commas for people.
@@ -40,6 +42,7 @@ impl Value {
     fn for_people(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Signed(number) => number.to_string(),
             Self::Text(text) => printable(text),
             Self::List(items) => printable(&items.join(",")),
             Self::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
@@ -50,6 +53,7 @@ impl Value {
     fn json(&self) -> serde_json::Value {
         match self {
             Self::Number(number) => json!(number),
+            Self::Signed(number) => json!(number),
             Self::Text(text) => json!(text),
             Self::List(items) => json!(items),
             Self::Bool(yes) => json!(yes),

@@ -11,6 +11,7 @@ const RESULTS: &[&[&str]] = &[
     &["inspect", "containers"],
     &["inspect", "process", "self"],
     &["inspect", "compare", "self", "host"],
+    &["sched", "ps"],
     &["lesson"],
     &["cleanup", "--list"],
 ];

@@ -32,4 +32,5 @@ mod rights;
 mod run;
 mod run_files;
 mod run_process;
+mod sched;
 mod vm;

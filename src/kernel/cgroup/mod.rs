@@ -3,6 +3,7 @@
 //! There are two versions, and a machine can use both at once (hybrid), so
 //! which one rules is asked for each controller, never for the machine.
 
+mod hierarchy;
 mod v1;
 mod v2;
 
@@ -10,8 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
-use crate::kernel::mountinfo::{self, Mount};
 use crate::kernel::process;
+
+pub use hierarchy::{Hierarchies, Place, Root, Weight};
 
 /// Where a controller's files are for a process, and what they say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,33 +31,24 @@ pub struct Controller {
     pub values: Vec<(String, String)>,
 }
 
-/// A line of /proc/PID/cgroup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Membership {
-    version: u8,
-    controllers: Vec<String>,
-    path: String,
-}
-
 /// Every controller that has a say over a process.
 pub fn of_process(proc: &Path, pid: i32) -> Result<Vec<Controller>> {
     let file = proc.join(format!("{pid}/cgroup"));
     let lines = fs::read(&file).tried(|| format!("read({file:?})"))?;
-    // Paths are shown relative to our own cgroup namespace, so our own mounts fit them.
-    let mounts = mountinfo::list(proc, std::process::id().cast_signed()).unwrap_or_default();
+    let hierarchies = Hierarchies::read(proc).unwrap_or_default();
     let mut found = Vec::new();
-    for membership in process::text(&lines).lines().filter_map(membership) {
-        let directory = directory(&mounts, &membership);
+    for place in hierarchies.places(&process::text(&lines)) {
+        let directory = place.directory;
         let of = |name: String, values| Controller {
             name,
-            version: membership.version,
-            path: membership.path.clone(),
+            version: place.version,
+            path: place.path.clone(),
             directory: directory.clone(),
             values,
         };
-        if membership.version == 1 {
+        if place.version == 1 {
             let values = |name: &str| directory.as_deref().map(|dir| v1::values(dir, name));
-            for name in &membership.controllers {
+            for name in &place.controllers {
                 found.push(of(name.clone(), values(name).unwrap_or_default()));
             }
             continue;
@@ -68,36 +61,6 @@ pub fn of_process(proc: &Path, pid: i32) -> Result<Vec<Controller>> {
     }
     found.sort_by(|a, b| (a.version, &a.name).cmp(&(b.version, &b.name)));
     Ok(found)
-}
-
-/// `4:memory:/a` is version 1, `0::/a` version 2.
-fn membership(line: &str) -> Option<Membership> {
-    let mut fields = line.splitn(3, ':');
-    let (number, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    let controllers = controllers.split(',').filter(|name| !name.is_empty());
-    Some(Membership {
-        version: if number == "0" { 2 } else { 1 },
-        controllers: controllers.map(str::to_owned).collect(),
-        path: path.to_owned(),
-    })
-}
-
-/// The directory of a cgroup: below the mount of its hierarchy. A mount can
-/// show a part of the hierarchy only (its root field says which).
-fn directory(mounts: &[Mount], membership: &Membership) -> Option<PathBuf> {
-    let is_its = |mount: &&Mount| match membership.version {
-        1 => {
-            let options = || mount.super_options.split(',');
-            mount.fs_type == "cgroup"
-                && membership.controllers.iter().all(|name| options().any(|option| option == name))
-        }
-        _ => mount.fs_type == "cgroup2",
-    };
-    mounts.iter().rev().filter(is_its).find_map(|mount| {
-        let below = Path::new(&membership.path).strip_prefix(&mount.root).ok()?;
-        let directory = mount.mount_point.join(below);
-        directory.is_dir().then_some(directory)
-    })
 }
 
 /// The content of small files that are there, as `name: first line`; of files
