@@ -67,6 +67,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Exec(args) => commands::container::exec(&args, global, screen),
         Command::Stop(args) => commands::container::stop(&args, global, screen),
         Command::Sched(args) => commands::sched::run(&args, screen),
+        Command::Cgroup(args) => commands::cgroup::run(&args, screen),
         Command::Image(args) => commands::image::run(&args, global, screen),
         Command::Cleanup(args) => commands::cleanup::run(&args, global, screen),
         Command::Completions(args) => commands::setup::completions(&args, screen),

@@ -1,6 +1,7 @@
 //! The command line: clap's derive types and help texts, nothing else.
 //! One file per chapter; what a command does is in `commands/`.
 
+pub mod cgroup;
 pub mod container;
 pub mod image;
 pub mod inspect;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Who gets the CPU: classes, priorities and nice values
     #[command(subcommand)]
     Sched(sched::Sched),
+    /// How much of the machine a group of processes may use
+    #[command(subcommand)]
+    Cgroup(cgroup::Cgroup),
     /// Images and root file systems
     #[command(subcommand)]
     Image(image::Image),

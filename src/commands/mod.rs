@@ -1,6 +1,7 @@
 //! One file per chapter's command: arguments in, kernel values out, rows to
 //! the screen. No system calls here.
 
+pub mod cgroup;
 pub mod cleanup;
 pub mod container;
 pub mod doctor;

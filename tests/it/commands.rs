@@ -12,6 +12,9 @@ const RESULTS: &[&[&str]] = &[
     &["inspect", "process", "self"],
     &["inspect", "compare", "self", "host"],
     &["sched", "ps"],
+    &["cgroup", "ls"],
+    &["cgroup", "tree"],
+    &["cgroup", "show", "self"],
     &["lesson"],
     &["cleanup", "--list"],
 ];

@@ -13,6 +13,7 @@ mod machine;
 mod tracer;
 
 mod base;
+mod cgroup;
 mod commands;
 mod containers;
 mod doctor;

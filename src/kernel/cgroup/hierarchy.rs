@@ -8,7 +8,12 @@ use crate::kernel::mountinfo::{self, Mount};
 
 /// The mounted hierarchies, as this process sees them.
 #[derive(Debug, Clone, Default)]
-pub struct Hierarchies(Vec<Mount>);
+pub struct Hierarchies {
+    mounts: Vec<Mount>,
+    /// The controllers there are, by /proc/cgroups: the options of a v1 mount
+    /// name its controllers among other things.
+    known: Vec<String>,
+}
 
 /// A process's place in one hierarchy: a line of /proc/PID/cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +56,11 @@ impl Hierarchies {
     /// own cgroup namespace, so our own mounts fit them.
     pub fn read(proc: &Path) -> Result<Self> {
         let mounts = mountinfo::list(proc, std::process::id().cast_signed())?;
-        Ok(Self(mounts.into_iter().filter(|mount| mount.fs_type.starts_with("cgroup")).collect()))
+        let mounts =
+            mounts.into_iter().filter(|mount| mount.fs_type.starts_with("cgroup")).collect();
+        let known = fs::read_to_string(proc.join("cgroups")).unwrap_or_default();
+        let known = known.lines().filter_map(|line| line.split_whitespace().next());
+        Ok(Self { mounts, known: known.map(str::to_owned).collect() })
     }
 
     /// Every place that the text of a /proc/PID/cgroup names.
@@ -84,23 +93,27 @@ impl Hierarchies {
             }
             _ => mount.fs_type == "cgroup2",
         };
-        self.0.iter().rev().filter(is_its).find_map(|mount| {
+        self.mounts.iter().rev().filter(is_its).find_map(|mount| {
             let below = Path::new(&place.path).strip_prefix(&mount.root).ok()?;
-            let directory = mount.mount_point.join(below);
+            // Joining an empty path would leave a slash at the end.
+            let directory = match below.as_os_str().is_empty() {
+                true => mount.mount_point.clone(),
+                false => mount.mount_point.join(below),
+            };
             directory.is_dir().then_some(directory)
         })
     }
 
-    /// Each hierarchy once, with the controllers it has. `known` are the names
-    /// of controllers (a v1 mount's options have others among them).
-    pub fn roots(&self, known: &[String]) -> Vec<Root> {
+    /// Each hierarchy once, with the controllers it has.
+    pub fn roots(&self) -> Vec<Root> {
         let mut roots: Vec<Root> = Vec::new();
-        for mount in &self.0 {
+        for mount in &self.mounts {
             let version = if mount.fs_type == "cgroup2" { 2 } else { 1 };
             let controllers = match version {
                 2 => super::v2::controllers(&mount.mount_point),
                 _ => {
-                    let named = |o: &&str| o.starts_with("name=") || known.iter().any(|k| k == o);
+                    let named =
+                        |o: &&str| o.starts_with("name=") || self.known.iter().any(|k| k == o);
                     mount.super_options.split(',').filter(named).map(str::to_owned).collect()
                 }
             };

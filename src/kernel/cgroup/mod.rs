@@ -3,7 +3,10 @@
 //! There are two versions, and a machine can use both at once (hybrid), so
 //! which one rules is asked for each controller, never for the machine.
 
+mod files;
+pub mod group;
 mod hierarchy;
+pub mod unit;
 mod v1;
 mod v2;
 
@@ -13,6 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Result};
 use crate::kernel::process;
 
+pub use files::{Doc, Kind, Reading, explain, names, number, readings};
+pub use group::{Bound, Group, Quota, Seat, Usage, all};
 pub use hierarchy::{Hierarchies, Place, Root, Weight};
 
 /// Where a controller's files are for a process, and what they say.

@@ -1,0 +1,155 @@
+//! `cgroup`: what it shows is held against the control files themselves.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use serde_json::Value;
+
+use crate::harness::Uth;
+
+/// Groups of this test's own in v1 hierarchies, with a process in them; gone
+/// when this value goes.
+struct Groups {
+    directories: Vec<PathBuf>,
+    sleep: Child,
+}
+
+impl Groups {
+    fn make(name: &str, controllers: &[&str]) -> Self {
+        let sleep = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut groups = Self { directories: Vec::new(), sleep };
+        for controller in controllers {
+            let directory = PathBuf::from(format!("/sys/fs/cgroup/{controller}/{name}"));
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join("cgroup.procs"), groups.sleep.id().to_string()).unwrap();
+            groups.directories.push(directory);
+        }
+        groups
+    }
+
+    fn set(&self, index: usize, file: &str, value: &str) {
+        fs::write(self.directories[index].join(file), value).unwrap();
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        let _ = self.sleep.kill();
+        let _ = self.sleep.wait();
+        for directory in &self.directories {
+            // The process is counted a moment longer than it lives.
+            for _ in 0..100 {
+                if fs::remove_dir(directory).is_ok() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+macro_rules! need_v1 {
+    () => {
+        need!(root);
+        need!(sh "controllers memory, pids and cpu of version 1",
+            "for c in memory pids cpu; do test -w /sys/fs/cgroup/$c/cgroup.procs || exit 1; done");
+    };
+}
+
+fn value<'a>(shown: &'a Value, file: &str, key: Option<&str>) -> &'a Value {
+    let all = shown["values"].as_array().unwrap();
+    let found = all.iter().find(|value| {
+        value["file"].as_str().unwrap().ends_with(file) && value["key"].as_str() == key
+    });
+    found.unwrap_or_else(|| panic!("no {file} {key:?} in {shown}"))
+}
+
+#[test]
+fn cgroup_show_says_what_the_files_say() {
+    need_v1!();
+    let groups = Groups::make("uth-test-show", &["memory", "pids", "cpu"]);
+    groups.set(0, "memory.limit_in_bytes", "67108864");
+    groups.set(1, "pids.max", "20");
+    groups.set(2, "cpu.cfs_quota_us", "20000");
+    let uth = Uth::new();
+    let shown = uth.run(["cgroup", "show", &groups.sleep.id().to_string(), "--format", "json"]);
+    let shown = shown.ok().json();
+    let limit = value(&shown, "/memory/uth-test-show/memory.limit_in_bytes", None);
+    assert_eq!((&limit["value"], &limit["words"]), (&67_108_864.into(), &"64 MiB".into()));
+    assert_eq!(value(&shown, "/pids/uth-test-show/pids.max", None)["value"], 20);
+    assert_eq!(value(&shown, "cpu.cfs_quota_us", None)["words"], "20 ms");
+    assert_eq!(value(&shown, "pids.current", None)["value"], 1);
+    value(&shown, "cpu.stat", Some("nr_throttled"));
+    value(&shown, "memory.oom_control", Some("oom_kill"));
+
+    // Every value is the file's own, where it does not move by itself.
+    for shown in shown["values"].as_array().unwrap() {
+        if shown["kind"] == "limit" && shown["key"].is_null() {
+            let text = fs::read_to_string(shown["file"].as_str().unwrap()).unwrap();
+            let said = shown["value"].to_string();
+            assert_eq!(
+                said.trim_matches('"').replace("\\n", "\n").replace("\\t", "\t"),
+                text.trim()
+            );
+        }
+    }
+
+    // The same by its path, for people.
+    let ran = uth.run(["cgroup", "show", "/uth-test-show"]).ok();
+    assert!(ran.stdout.contains("64 MiB"), "{}", ran.whole());
+    drop(groups);
+    uth.run(["cgroup", "show", "/uth-test-show"]).one_error(1);
+}
+
+#[test]
+fn cgroup_tree_has_every_group_once() {
+    need_v1!();
+    let groups = Groups::make("uth-test-tree", &["memory", "pids"]);
+    groups.set(0, "memory.limit_in_bytes", "8388608");
+    let uth = Uth::new();
+    let tree = uth.run(["cgroup", "tree", "--format", "json"]).ok().json();
+    let all = tree["cgroups"].as_array().unwrap();
+    let ours: Vec<_> = all.iter().filter(|group| group["path"] == "/uth-test-tree").collect();
+    assert_eq!(ours.len(), 1, "{tree}");
+    assert_eq!(ours[0]["memory_limit"], 8_388_608);
+    assert_eq!(ours[0]["tasks"], 1);
+    assert_eq!(ours[0]["tasks_limit"], "max");
+    assert_eq!(ours[0]["processes"], serde_json::json!([groups.sleep.id()]));
+    // It has no cpu controller: what is not measured is not 0.
+    assert_eq!(ours[0]["throttled"], Value::Null);
+    let ran = uth.run(["cgroup", "tree"]).ok();
+    let line = ran.stdout.lines().find(|line| line.contains("uth-test-tree")).unwrap();
+    assert!(line.contains("of 8 MiB"), "{line}");
+}
+
+#[test]
+fn cgroup_ls_lists_what_is_there() {
+    need!(sh "a mounted cgroup hierarchy", "grep -q ' cgroup' /proc/self/mountinfo");
+    let uth = Uth::new();
+    let listed = uth.run(["cgroup", "ls", "--format", "json"]).ok().json();
+    for directory in listed["directories"].as_array().unwrap() {
+        let path = directory["directory"].as_str().unwrap();
+        let mut there: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_type().unwrap().is_file())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        there.sort();
+        let files = directory["files"].as_array().unwrap();
+        let said: Vec<_> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+        assert_eq!(said, there, "{path}");
+        // What the article lists is explained.
+        for file in files {
+            let name = file["name"].as_str().unwrap();
+            if ["cpu.", "memory.", "pids.", "cgroup."].iter().any(|p| name.starts_with(p))
+                && !name.contains("shown_ram")
+            {
+                assert!(file["text"].is_string(), "{name} is not explained");
+            }
+        }
+    }
+    uth.run(["cgroup", "ls", "no-such-controller"]).one_error(2);
+    uth.run(["cgroup", "show", "no-such-box"]).one_error(1);
+}
