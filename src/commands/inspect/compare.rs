@@ -89,7 +89,10 @@ pub fn run(proc: &Path, args: &Compare, screen: &mut Screen) -> Result<u8> {
         let owner = owner.map_or(String::new(), |owner| format!("{}, ", owner.label()));
         sections::line(screen, letter, &format!("{owner}pid {}: {}", side.pid, side.command))?;
     }
-    screen.out("")?;
+    let summary = summary(&pairs, &a.name, &b.name);
+    let summary = crate::ui::wrap(&summary, screen.width().min(100), "");
+    let painted: Vec<_> = summary.lines().map(|line| screen.paint(line, Style::Label)).collect();
+    screen.out(&format!("{}\n", painted.join("\n")))?;
     match screen.width() < 72 {
         _ if pairs.iter().all(|pair| pair.a.is_none() && pair.b.is_none()) => {
             sections::line(screen, "namespaces", "closed to us, of both")?;
@@ -99,11 +102,6 @@ pub fn run(proc: &Path, args: &Compare, screen: &mut Screen) -> Result<u8> {
     }
     screen.out("")?;
     facts::print(&a, &b, screen)?;
-    screen.out("")?;
-    let summary = summary(&pairs, &a.name, &b.name);
-    let summary = crate::ui::wrap(&summary, screen.width().min(100), "");
-    let painted: Vec<_> = summary.lines().map(|line| screen.paint(line, Style::Heading)).collect();
-    screen.out(&painted.join("\n"))?;
     if let Some((_, call)) = a.closed().into_iter().chain(b.closed()).next() {
         screen.note(&format!("Some parts are closed to us ({call}). {}", as_root("compare")));
     }

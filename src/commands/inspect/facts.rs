@@ -98,7 +98,10 @@ const TELLING: [&str; 6] = [
 /// Of two sets how many are in each, and what the other lacks of it.
 fn capabilities(a: u64, b: u64) -> (String, String) {
     if a == b {
-        let told = sections::capabilities(a);
+        let told = match capability::names(a) {
+            names if names.len() > 4 => format!("{} of {}", names.len(), capability::LAST + 1),
+            _ => sections::capabilities(a),
+        };
         return (told.clone(), told);
     }
     let told = |these: u64, those: u64| {

@@ -44,6 +44,13 @@ pub const ALL: &[Entry] = &[
         ask: |world, words| namespaces::own(world, &words[0]),
     },
     Entry {
+        name: "shared-namespaces",
+        usage: "WHO WHO",
+        example: "box self",
+        twin: "ls -l /proc/{1}/ns /proc/{2}/ns",
+        ask: |world, words| namespaces::shared(world, &words[0], &words[1]),
+    },
+    Entry {
         name: "hostname",
         usage: "WHO",
         example: "box",

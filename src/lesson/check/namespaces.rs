@@ -77,22 +77,41 @@ fn name(who: &str) -> String {
 
 /// How many of its namespaces are not the ones this program is in.
 pub fn own(world: &World, who: &str) -> Answer {
-    let (pid, us) = (world.pid(who)?, world.pid("self")?);
-    let mut own = Vec::new();
-    let mut shared = Vec::new();
+    let (shared, own) = sorted(world, who, "self")?;
+    let evidence =
+        format!("own: {}; shared with this machine: {}", own.join(" "), shared.join(" "));
+    Ok(Finding::new(own.len().to_string(), evidence))
+}
+
+/// In how many of their namespaces two are together.
+pub fn shared(world: &World, a: &str, b: &str) -> Answer {
+    let (shared, apart) = sorted(world, a, b)?;
+    let list = |kinds: &[&str]| if kinds.is_empty() { "none".into() } else { kinds.join(" ") };
+    let evidence = format!("common: {}; apart: {}", list(&shared), list(&apart));
+    Ok(Finding::new(shared.len().to_string(), evidence))
+}
+
+/// The types of which two have one namespace, and those of which they have two.
+fn sorted(
+    world: &World,
+    a: &str,
+    b: &str,
+) -> Result<(Vec<&'static str>, Vec<&'static str>), Unknown> {
+    let (left, right) = (world.pid(a)?, world.pid(b)?);
+    let (mut shared, mut apart) = (Vec::new(), Vec::new());
     for kind in TYPES {
-        match (link(pid, kind), link(us, kind)) {
-            (Ok(theirs), Ok(ours)) if theirs != ours => own.push(kind),
+        match (link(left, kind), link(right, kind)) {
+            (Ok(left), Ok(right)) if left != right => apart.push(kind),
             (Ok(_), Ok(_)) => shared.push(kind),
-            (Err(Unknown::Untestable(why)), _) if why.contains("closed") => {
+            (Err(Unknown::Untestable(why)), _) | (_, Err(Unknown::Untestable(why)))
+                if why.contains("closed") =>
+            {
                 return Err(Unknown::Untestable(why));
             }
             _ => {}
         }
     }
-    let evidence =
-        format!("own: {}; shared with this machine: {}", own.join(" "), shared.join(" "));
-    Ok(Finding::new(own.len().to_string(), evidence))
+    Ok((shared, apart))
 }
 
 /// The host name that a process lives under, by way of its UTS namespace.
