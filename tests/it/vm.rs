@@ -91,6 +91,32 @@ fn a_run_leaves_nothing_in_a_login_session() {
     );
 }
 
+/// systemd gives some of its services namespaces: they are no containers, and
+/// neither is what somebody starts in a login session; ours is.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn services_are_not_called_containers() {
+    need_static!();
+    let script = "systemd-run -q -p PrivateTmp=yes -p PrivateNetwork=yes --unit uth-test sleep 600; \
+        unshare --net sleep 601 & \
+        $UTH run -d --name box base sleep 602 >/dev/null; sleep 1; \
+        $UTH inspect containers --format json; $UTH stop -t 0 box >/dev/null";
+    let json = inside("root", script).ok().json();
+    let commands = |which: &str, what: &str| -> Vec<String> {
+        let all = json[which].as_array().unwrap().iter();
+        let of_it = all.filter(|entry| entry["what"] == what);
+        of_it.map(|entry| entry["command"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(commands("containers", "container"), ["sleep 602"], "{json:#}");
+    let services = commands("others", "service");
+    assert!(services.iter().any(|command| command.ends_with("sleep 600")), "{json:#}");
+    assert_eq!(commands("others", "namespaces"), ["sleep 601"], "{json:#}");
+    let others = json["others"].as_array().unwrap().iter();
+    let service = others.clone().find(|e| e["command"].as_str().unwrap().ends_with("sleep 600"));
+    let evidence = &service.unwrap()["owner"]["evidence"];
+    assert_eq!(evidence, "systemd unit uth-test.service", "{json:#}");
+}
+
 /// Where user namespaces are switched off, it says so, with the switch.
 #[test]
 #[ignore = "boots a virtual machine"]
