@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::container::spec::UserNamespace;
+
 /// What `run` and `exec` both say of the process.
 #[derive(Debug, Clone, Args)]
 pub struct ProcessFlags {
@@ -35,6 +37,14 @@ pub struct RightsFlags {
     /// as far as root is concerned
     #[arg(long)]
     pub privileged: bool,
+    /// Its own user ids: root in there is nobody out here
+    ///
+    /// The ids are those that /etc/subuid and /etc/subgid give root, else the first 65536 from
+    /// 100000 on that no user and no line there has. Without root it is always so, but for root
+    /// in there, who is you.
+    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "auto")]
+    pub userns: Option<UserNamespace>,
 }
 
 /// Start another process in the namespaces of a running container.

@@ -2,8 +2,9 @@
 
 use crate::cli::container::RightsFlags;
 use crate::container::machine::Machine;
-use crate::container::spec::Rights;
-use crate::error::Result;
+use crate::container::nobody;
+use crate::container::spec::{Rights, UserNamespace};
+use crate::error::{Error, Exit, Result};
 use crate::kernel::capability;
 use crate::ui::Screen;
 
@@ -18,6 +19,35 @@ pub fn rights(flags: &RightsFlags, machine: &Machine) -> Result<Rights> {
     }
     flags.security_opt.iter().try_for_each(|given| rights.security_option(given))?;
     Ok(rights)
+}
+
+/// The machine as the container is to see it: with a user namespace where one is asked for.
+pub fn with_user_namespace(
+    mut machine: Machine,
+    asked: Option<UserNamespace>,
+    screen: &Screen,
+) -> Result<Machine> {
+    match (asked, &machine.user) {
+        (Some(UserNamespace::Auto), None) => {
+            let release = procfs::sys::kernel::Version::current();
+            if release.is_ok_and(|release| (release.major, release.minor) < (5, 19)) {
+                return Err(Error::cannot("--userns: laying a root over files with mapped owners")
+                    .hint("This needs Linux 5.19; without --userns, root in the container is root out here."));
+            }
+            machine.user = Some(nobody::map()?);
+        }
+        (Some(UserNamespace::Auto), Some(_)) => screen.note(
+            "--userns: it always has one when you are not root. Root in there is you; only root can make it nobody.",
+        ),
+        (Some(UserNamespace::Host), Some(_)) => {
+            return Err(Error::new("--userns=host")
+                .said("only root may make the other namespaces without one for user ids")
+                .hint("As an ordinary user, leave it out; or use sudo.")
+                .exit(Exit::Engine));
+        }
+        (Some(UserNamespace::Host) | None, _) => {}
+    }
+    Ok(machine)
 }
 
 /// The capabilities that can be given: in a new user namespace all, else what

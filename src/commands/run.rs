@@ -3,7 +3,7 @@
 use crate::cli::Global;
 use crate::cli::run::Run;
 use crate::commands::container::{before_the_command, process};
-use crate::commands::rights::{rights, warn_of_privileged};
+use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
 use crate::container::passwd::Accounts;
@@ -32,7 +32,8 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     let files = Files::parse(&args.files.volume, &args.files.tmpfs, args.files.read_only)?;
     let limits = limits(&args.limits.ulimit)?;
     let oom_score = args.limits.oom_score_adj.as_deref().map(oom_score).transpose()?;
-    let machine = Machine::look()?;
+    let machine = with_user_namespace(Machine::look()?, args.rights.userns, screen)
+        .map_err(before_the_command)?;
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let asked = Asked { rights, files, limits, oom_score };
     if args.rights.privileged {

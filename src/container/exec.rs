@@ -1,6 +1,7 @@
 //! Another process in a running container: setns(2), then as in `run`.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::launch::{last_words, listen, standard_streams};
@@ -16,7 +17,7 @@ use crate::kernel::op::{Op, Slots, describe};
 use crate::kernel::pidfd::PidFd;
 use crate::kernel::session::{DeathSignal, NewSession};
 use crate::kernel::watcher::Status;
-use crate::kernel::{enter, raw};
+use crate::kernel::{enter, process, raw};
 use crate::step::{Actor, Observer, Step};
 
 /// What is done to enter.
@@ -33,15 +34,19 @@ impl Plan {
         let (user, others): (Vec<_>, Vec<_>) =
             differing.into_iter().partition(|name| name == "user");
         let mut newborn = vec![Op::from(Undumpable)];
+        let nobody = !user.is_empty() && !is_root_in(container.pid)?;
         if !user.is_empty() {
             // First: it gives the right to enter the others.
             newborn.push(SetNs { namespaces: user }.into());
         }
+        newborn.push(UnshareMounts.into());
+        newborn.extend(plan::binary(machine));
+        if nobody {
+            newborn.extend(plan::become_root());
+        }
         if !process.detached {
             newborn.push(DeathSignal.into());
         }
-        newborn.push(UnshareMounts.into());
-        newborn.extend(plan::binary(machine));
         let mut init = vec![Op::from(Undumpable), SetNs { namespaces: others }.into()];
         if process.detached {
             init.push(NewSession.into());
@@ -59,6 +64,13 @@ impl Plan {
         let (executed, forked) = (vec![enter::become_init()], vec![enter::fork()]);
         [of(&self.newborn), executed, of(&self.init), forked, of(&self.in_child)].concat()
     }
+}
+
+/// Whether we, out here, are root in the user namespace of this process.
+fn is_root_in(pid: i32) -> Result<bool> {
+    let map = process::id_map(Path::new("/proc"), pid, "uid_map")?;
+    let own = rustix::process::geteuid().as_raw();
+    Ok(map.iter().any(|range| range.inside == 0 && range.outside == own))
 }
 
 /// The namespaces in which this process is not already.

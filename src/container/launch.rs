@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::machine::Machine;
-use crate::container::plan::Plan;
+use crate::container::plan::{Plan, TREE};
 use crate::container::registry;
 use crate::container::spec::{Process, Spec, usage};
 use crate::container::tried;
@@ -112,9 +112,14 @@ fn start(
         ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &[])?;
         perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
         drop(lock);
-        let (slots, fds) = (world.slots.clone(), vec!["parent".to_owned()]);
+        // The image's files with mapped owners, where the plan has made such a mount.
+        let tree = world.fds.remove(TREE);
+        let handed = [("parent", Some(parent.as_fd())), (TREE, tree.as_ref().map(AsFd::as_fd))];
+        let (fds, handed): (Vec<_>, Vec<_>) =
+            handed.into_iter().filter_map(|(name, fd)| Some((name.to_owned(), fd?))).unzip();
+        let slots = world.slots.clone();
         let rest = ToInit::Plan { ops: plan.init, in_child: None, slots, fds, told };
-        ours.send(&rest, &[parent.as_fd()])?;
+        ours.send(&rest, &handed)?;
         Ok(process)
     })();
     let process = result.map_err(|error| last_words(&ours).unwrap_or(error))?;

@@ -57,6 +57,8 @@ pub struct UserMap {
     pub maps: [(Kind, Vec<Range>, Option<PathBuf>); 2],
     /// Whether more than one id is mapped.
     pub full: bool,
+    /// Whether root in there is nobody out here: neither root nor a user of this machine.
+    pub nobody: bool,
 }
 
 impl Machine {
@@ -86,6 +88,13 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Whether containers get a user namespace in which root is nobody out here.
+    pub fn nobody(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.nobody)
+    }
+}
+
 fn user_map() -> UserMap {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
@@ -101,6 +110,7 @@ fn user_map() -> UserMap {
                 (Kind::Gid, user::root_and(gid, &gids), Some(newgidmap)),
             ],
             full: true,
+            nobody: false,
         };
     }
     UserMap {
@@ -109,6 +119,7 @@ fn user_map() -> UserMap {
             (Kind::Gid, user::root_and(gid, &[]), None),
         ],
         full: false,
+        nobody: false,
     }
 }
 

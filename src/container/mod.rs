@@ -15,6 +15,7 @@ pub mod exec;
 pub mod launch;
 pub mod machine;
 pub mod network;
+pub mod nobody;
 pub mod passwd;
 pub mod plan;
 pub mod registry;

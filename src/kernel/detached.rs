@@ -2,6 +2,8 @@
 //! container is held before anything is resolved in the container, gets its
 //! flags, and is attached by descriptor. No name is looked at twice.
 
+use std::fs::File;
+
 use nix::errno::Errno;
 use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -95,6 +97,47 @@ impl Operation for MountAttributes {
             .tried(|| world.slots.fill(&self.step().call))
             .map_err(|error| match error.errno.map(Errno::from_raw) {
                 Some(Errno::ENOSYS) => error.hint("mount_setattr needs Linux 5.12."),
+                _ => error,
+            })
+            .map(|()| "0".to_owned())
+    }
+}
+
+/// mount_setattr(2) `MOUNT_ATTR_IDMAP`, with the map of `$pid`'s user namespace:
+/// what belongs to root on the disk belongs, through this mount, to root of the
+/// container, and nothing on the disk is changed for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MapOwners {
+    /// What its descriptor is called.
+    pub name: String,
+}
+
+impl Operation for MapOwners {
+    fn step(&self) -> Step {
+        Step::new(
+            format!(
+                "mount_setattr({}, \"\", AT_EMPTY_PATH, {{attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_IDMAP, \
+                 userns_fd=\"/proc/$pid/ns/user\"}})",
+                self.name
+            ),
+            "in it the owners are those that the container counts: root's files are its root's",
+        )
+        .shell("mount --bind -o ro,X-mount.idmap=/proc/$pid/ns/user TREE DIR")
+    }
+
+    fn perform(&self, world: &mut World<'_>) -> Result<String> {
+        let path = format!("/proc/{}/ns/user", world.slots.number::<i32>("pid")?);
+        let namespace = File::open(&path).tried(|| format!("open({path:?})"))?;
+        raw::mount_mapped(world.fd(&self.name)?, &namespace)
+            .tried(|| "mount_setattr(MOUNT_ATTR_IDMAP)")
+            .map_err(|error| match error.errno.map(Errno::from_raw) {
+                Some(Errno::EINVAL) => error.hint(
+                    "The file system that the images are on shows no mapped owners (ext4, xfs, btrfs do, \
+                     tmpfs since Linux 6.3, overlayfs not): put them elsewhere with UTH_HOME=DIR, or do without --userns.",
+                ),
+                Some(Errno::ENOSYS | Errno::EPERM) => error.hint(
+                    "Mapped mounts need Linux 5.12, and root of the machine itself: do without --userns.",
+                ),
                 _ => error,
             })
             .map(|()| "0".to_owned())

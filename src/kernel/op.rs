@@ -79,6 +79,7 @@ operations! {
     MakeDir = files::MakeDir,
     MakeNodes = devices::MakeNodes,
     MakeInRoot = in_root::MakeInRoot,
+    MapOwners = detached::MapOwners,
     Mount = mount::Mount,
     MountAttributes = detached::MountAttributes,
     NewDir = files::NewDir,

@@ -111,37 +111,31 @@ pub fn clone3(flags: u64) -> nix::Result<Option<(i32, OwnedFd)>> {
 
 /// mount_setattr(2) on a detached mount: makes it read-only.
 pub fn mount_read_only(mount: impl AsFd) -> nix::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    // SAFETY: the path is a C string, the structure lives through the call and its size is given.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            mount.as_fd().as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            std::ptr::from_ref(&attributes),
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    nix::errno::Errno::result(result).map(drop)
+    mount_setattr(mount, libc::AT_EMPTY_PATH, libc::MOUNT_ATTR_RDONLY, 0)
+}
+
+/// mount_setattr(2) on a detached mount: makes it read-only, and shows its
+/// owners as this user namespace maps them.
+pub fn mount_mapped(mount: impl AsFd, user_namespace: &File) -> nix::Result<()> {
+    let namespace = user_namespace.as_raw_fd().cast_unsigned().into();
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_IDMAP;
+    mount_setattr(mount, libc::AT_EMPTY_PATH, attributes, namespace)
 }
 
 /// mount_setattr(2) on a detached mount and all mounts below it: sets these attributes.
 pub fn mount_attributes(mount: impl AsFd, attributes: u64) -> nix::Result<()> {
-    let attributes =
-        libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    mount_setattr(mount, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, attributes, 0)
+}
+
+fn mount_setattr(mount: impl AsFd, flags: i32, set: u64, userns_fd: u64) -> nix::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd };
     // SAFETY: the path is a C string, the structure lives through the call and its size is given.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             mount.as_fd().as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            flags,
             std::ptr::from_ref(&attributes),
             size_of::<libc::mount_attr>(),
         )

@@ -99,6 +99,9 @@ impl Operation for IdMap {
             (Kind::Uid, Some(_)) => {
                 "root in there is you out here; the other ids are those /etc/subuid gives you"
             }
+            (Kind::Uid, None) if self.map.iter().any(|range| range.count > 1) => {
+                "root in there is an id out here that nobody has; who has one here does not exist in there"
+            }
             (Kind::Uid, None) => "root in there is you out here: the one id that anybody may map",
             (Kind::Gid, _) => "the same for groups",
         };

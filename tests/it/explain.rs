@@ -188,6 +188,26 @@ fn explain_agrees_with_strace_on_run_with_flags() {
     snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
 }
 
+/// With other rights than by default.
+#[test]
+fn explain_agrees_with_strace_on_run_with_rights() {
+    need!(root);
+    need!(tool "strace");
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    for flags in [
+        &["--userns"][..],
+        &["--privileged"],
+        &["--cap-add", "sys_admin", "--security-opt", "no-new-privileges=false", "-u", "7:8"],
+        &["--cap-drop", "all", "--security-opt", "seccomp=unconfined"],
+    ] {
+        let (said, done) = both(&uth, &[&["run"], flags, &["base", "true"]].concat());
+        assert!(done[&Role::Init].len() > 20, "strace saw too little: {done:#?}");
+        let done = snapbox::Data::from(format!("{done:#?}")).raw();
+        snapbox::assert_data_eq!(format!("{said:#?}"), done);
+    }
+}
+
 #[test]
 fn explain_agrees_with_strace_on_exec() {
     need!(root);

@@ -112,7 +112,8 @@ fn status() -> Found {
         "SigBlk",
         "SigIgn",
     ];
-    let text = fs::read_to_string("/proc/self/status").unwrap();
+    // The first thread may just be making this one, with every signal blocked.
+    let text = fs::read_to_string("/proc/thread-self/status").unwrap();
     let mut found: Found = text
         .lines()
         .filter_map(|line| line.split_once(':'))

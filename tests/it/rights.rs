@@ -2,12 +2,14 @@
 //! of a process in there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use regex::Regex;
 
 use crate::harness::{Ran, Uth};
 use crate::inside::{self, Inside};
 use crate::interop::Engine;
+use crate::machine::{Machine, base_and_progress};
 
 /// As root, or in a user namespace: whoever can start containers at all.
 macro_rules! need_containers {
@@ -248,12 +250,58 @@ const ALLOWED: [&str; 8] = [
     "statmount",
 ];
 
+/// Root in there is an id that nobody has, and owns what the image has of root.
+#[test]
+fn root_of_a_user_namespace_is_nobody_outside() {
+    need!(root);
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let script = "id -u; stat -c %u:%g /etc/os-release /root; echo mine >/etc/mine && chown 33:33 /etc/mine \
+                  && stat -c %u:%g /etc/mine; cat /proc/self/uid_map";
+    let ran = uth.run(["run", "--userns", "base", "sh", "-c", script]).ok();
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines[..4], ["0", "0:0", "0:0", "33:33"], "{}", ran.whole());
+    let map: Vec<u32> = lines[4].split_whitespace().map(|id| id.parse().unwrap()).collect();
+    assert!(map[0] == 0 && map[1] >= 65536, "{map:?}");
+    // From outside, and for `exec`, which has no id in there until it takes one.
+    uth.run(["run", "-d", "--userns", "--name", "box", "base", "sleep", "60"]).ok();
+    let record = uth.sh("cat \"$UTH_HOME\"/run/containers/*.json").ok().json();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", record["pid"])).unwrap();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    assert!(ids.split_whitespace().all(|id| id == map[1].to_string()), "{ids}");
+    let ran = uth.run(["exec", "box", "sh", "-c", "id -u; cat /proc/self/status"]).ok();
+    assert!(ran.stdout.starts_with("0\n"), "{}", ran.whole());
+    assert_eq!(Status(ran).set("CapEff"), DEFAULT);
+    let ran = uth.run(["exec", "-u", "1000:1000", "box", "id", "-u"]).ok();
+    assert_eq!(ran.stdout, "1000\n");
+    uth.run(["stop", "-t", "0", "box"]).ok();
+    uth.run(["run", "--userns=host", "base", "true"]).ok();
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+}
+
+/// What root asks for, others have anyway, and cannot be without.
+#[test]
+fn an_ordinary_user_has_a_user_namespace_anyway() {
+    need!(ordinary_user);
+    need!(user_namespace);
+    let uth = Uth::new();
+    let ran = uth.run(["run", "--userns", "base", "id", "-u"]).ok();
+    assert!(ran.stdout == "0\n" && ran.stderr.contains("Root in there is you"), "{}", ran.whole());
+    uth.run(["run", "--userns=host", "base", "true"]).one_error(125);
+}
+
 /// A container with nothing asked for, and root in it: what it must not find.
 #[test]
 fn nothing_is_found_inside() {
     need_containers!();
-    let uth = Uth::new();
-    let found = inside(&uth, &[]);
+    nothing_in(&inside(&Uth::new(), &[]));
+    if rustix::process::geteuid().is_root() {
+        nothing_in(&inside(&Uth::new(), &["--userns"]));
+    }
+}
+
+#[track_caller]
+fn nothing_in(found: &Inside) {
     assert_eq!(found.get("fds"), "[0, 1, 2]");
     for set in ["CapPrm", "CapEff", "CapBnd"] {
         assert_eq!(found.get(&format!("status/{set}")), format!("{DEFAULT:016x}"), "{set}");

@@ -13,6 +13,8 @@ use crate::container::spec::{Network, Spec};
 use crate::error::Result;
 use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
 use crate::kernel::clone::{Clone, CloneSpec};
+use crate::kernel::credentials::{SetGid, SetGroups, SetUid};
+use crate::kernel::detached::{MapOwners, OpenTree};
 use crate::kernel::enter::become_init;
 use crate::kernel::files::WriteFile;
 use crate::kernel::in_root::WriteInRoot;
@@ -25,7 +27,7 @@ use crate::step::{Actor, Step};
 pub use command::command;
 use command::workdir;
 use devices::devices;
-use root::{hidden, into_the_root, kernel_file_systems, root_file_system};
+use root::{hidden, into_the_root, kernel_file_systems, root_file_system, staging};
 use volumes::{read_only, volumes};
 
 /// The container's root while it is put together: a directory here, resolved
@@ -35,6 +37,9 @@ const ROOT: &str = "root";
 
 /// Where the old root stands for a moment, in the new one.
 const OLD: &str = ".old";
+
+/// The descriptor of the image's files, where they need mapped owners.
+pub const TREE: &str = "tree";
 
 /// Who does what.
 #[derive(Debug)]
@@ -55,7 +60,10 @@ impl Plan {
         Ok(Self {
             birth: birth(spec, machine),
             launcher: launcher(spec)?,
-            newborn: binary(machine),
+            newborn: match machine.nobody() {
+                true => [binary(machine), staging(spec, machine), become_root()].concat(),
+                false => binary(machine),
+            },
             init: [
                 root_file_system(spec, machine),
                 identity(spec, machine),
@@ -103,8 +111,21 @@ fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
         for (kind, map, helper) in user.maps.clone() {
             ops.push(IdMap { kind, map, helper }.into());
         }
+        if user.nobody {
+            // Nobody may not even look for the image's files.
+            let source = literal(&spec.rootfs.tree.to_string_lossy());
+            ops.push(OpenTree { source, name: TREE.to_owned() }.into());
+            ops.push(MapOwners { name: TREE.to_owned() }.into());
+        }
     }
     ops
+}
+
+/// To root of a user namespace in which the process has no id yet: what it was
+/// outside is not mapped, and exec would leave it no capability.
+pub fn become_root() -> Vec<Op> {
+    let (groups, gid, uid) = (vec![0], 0, 0);
+    vec![SetGroups { groups }.into(), SetGid { gid }.into(), SetUid { uid }.into()]
 }
 
 fn launcher(spec: &Spec) -> Result<Vec<Op>> {

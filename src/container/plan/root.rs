@@ -2,22 +2,20 @@
 //! /sys, and what of the host's kernel is covered in them.
 
 use crate::container::machine::Machine;
-use crate::container::plan::{OLD, ROOT};
+use crate::container::plan::{OLD, ROOT, TREE};
 use crate::container::spec::{Network, Rights, Spec};
+use crate::kernel::detached::Attach;
 use crate::kernel::files::{Chdir, CopyTree, MakeDir, NewDir, RemoveDir};
 use crate::kernel::mount::{Mount, PivotRoot, Unmount};
 use crate::kernel::op::{Op, literal};
 use crate::kernel::session::NewSession;
 
-/// The root, from a tree that stays as it is, and the step into it.
-pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
+/// A place to put the new root together, which nobody outside sees.
+pub fn staging(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let staging = literal(&spec.rootfs.mnt.to_string_lossy());
-    let tree = literal(&spec.rootfs.tree.to_string_lossy());
-    let make = |path: &str, why: &str| {
-        Op::from(MakeDir { path: path.to_owned(), mode: 0o755, why: why.to_owned() })
-    };
-    let mut ops = vec![
-        NewSession.into(),
+    // A process without an id in its user namespace must say whose the directory is.
+    let options = if machine.nobody() { "mode=0755,uid=0,gid=0" } else { "mode=0755" };
+    vec![
         Mount::change(
             "/",
             &["MS_REC", "MS_PRIVATE"],
@@ -29,11 +27,29 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
             &staging,
             "memory for what the container writes: the kernel frees it with the namespace",
         )
-        .data("mode=0755")
+        .data(options)
         .into(),
         chdir(&staging, "to where the new root is put together"),
-        make(ROOT, "the new root: everything in it is mounted from out here"),
-    ];
+    ]
+}
+
+/// The root, from a tree that stays as it is, and the step into it.
+pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
+    let mut tree = literal(&spec.rootfs.tree.to_string_lossy());
+    let make = |path: &str, why: &str| {
+        Op::from(MakeDir { path: path.to_owned(), mode: 0o755, why: why.to_owned() })
+    };
+    let mut ops = vec![Op::from(NewSession)];
+    if machine.nobody() {
+        tree = "lower".to_owned();
+        ops.push(make(&tree, "a place for the image's files"));
+        let (name, root, path) = (TREE.to_owned(), ".".to_owned(), format!("/{tree}"));
+        let shell = format!("mount --move TREE {tree}");
+        ops.push(Attach { name, root, path, shell }.into());
+    } else {
+        ops.extend(staging(spec, machine));
+    }
+    ops.push(make(ROOT, "the new root: everything in it is mounted from out here"));
     if machine.tried.liked.overlay {
         ops.push(make("upper", "what the container changes goes here"));
         ops.push(make("work", "overlayfs needs a directory for its own work"));

@@ -8,7 +8,7 @@ mod volume;
 
 pub use limits::{limits, oom_score};
 pub use process::Process;
-pub use rights::{Rights, Seccomp};
+pub use rights::{Rights, Seccomp, UserNamespace};
 pub use volume::{Extra, Files, What};
 
 use std::path::{Component, Path, PathBuf};

@@ -25,6 +25,15 @@ pub enum Seccomp {
     Profile(Profile),
 }
 
+/// Which user namespace a container gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum UserNamespace {
+    /// One of its own
+    Auto,
+    /// The host's
+    Host,
+}
+
 /// What a container may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
