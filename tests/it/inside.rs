@@ -27,8 +27,14 @@ impl Inside {
     /// What the program printed between its marks.
     #[track_caller]
     pub fn of(ran: &Ran) -> Self {
-        let line = ran.stdout.lines().find_map(|line| line.strip_prefix("inside: "));
-        let line = line.unwrap_or_else(|| panic!("it said nothing: {}", ran.whole()));
+        Self::in_text(&ran.whole())
+    }
+
+    /// The same, somewhere in a text.
+    #[track_caller]
+    pub fn in_text(text: &str) -> Self {
+        let line = text.lines().find_map(|line| line.strip_prefix("inside: "));
+        let line = line.unwrap_or_else(|| panic!("it said nothing: {text}"));
         Self(serde_json::from_str(line).unwrap())
     }
 
@@ -420,6 +426,8 @@ fn calls() -> Found {
         ("socket to the kernel's cryptography", SYS_socket, [AF_ALG as u64, SOCK_SEQPACKET as u64, 0, 0, 0, 0]),
         ("socket, raw", SYS_socket, [AF_INET as u64, SOCK_RAW as u64, 1, 0, 0, 0]),
         ("socket of packets", SYS_socket, [AF_PACKET as u64, SOCK_RAW as u64, 0, 0, 0, 0]),
+        ("ioctl that types", SYS_ioctl, [0, TIOCSTI, text(c"x"), 0, 0, 0]),
+        ("ioctl that types, with high bits", SYS_ioctl, [0, high | TIOCSTI, text(c"x"), 0, 0, 0]),
         ("kexec_load", SYS_kexec_load, [0, 0, 0, nowhere, 0, 0]),
         ("init_module", SYS_init_module, [0; 6]),
         ("finit_module", SYS_finit_module, [nowhere, 0, 0, 0, 0, 0]),

@@ -4,12 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use expectrl::{Eof, Expect, Session};
 use regex::Regex;
+use under_the_hood::kernel::mount::Mount;
+use under_the_hood::kernel::op::{Op, Slots, World};
+use under_the_hood::kernel::raw;
+use under_the_hood::step::{Actor, Deaf};
 
 use crate::harness::{Ran, Uth};
 use crate::inside::{self, Inside};
 use crate::interop::Engine;
 use crate::machine::{Machine, base_and_progress};
+use crate::run_files::tree;
+use crate::skip;
 
 /// As root, or in a user namespace: whoever can start containers at all.
 macro_rules! need_containers {
@@ -225,11 +232,14 @@ fn privileged_is_what_is_said() {
     assert_eq!(status.0.stderr.contains("within a user namespace"), !is_root);
 }
 
-/// The program of inside.rs in a container of ours.
+/// The program of inside.rs in the base image of this home.
+fn put_program(uth: &Uth) {
+    inside::put_into(&tree(uth));
+}
+
+/// What it finds in a container of ours.
 fn inside(uth: &Uth, flags: &[&str]) -> Inside {
-    uth.run(["image", "base"]).ok();
-    let trees = uth.sh("ls -d \"$UTH_HOME\"/data/rootfs/*/tree").ok();
-    inside::put_into(trees.stdout.trim().as_ref());
+    put_program(uth);
     let mark = uth.home().join("mark");
     std::fs::write(&mark, "").unwrap();
     let mark = format!("UTH_MARK={}", mark.display());
@@ -237,10 +247,143 @@ fn inside(uth: &Uth, flags: &[&str]) -> Inside {
     Inside::of(&ran.ok())
 }
 
+/// Capabilities that the launcher could hand on are not handed on: a set-uid
+/// or other program could have them from there (CVE-2022-24769).
+#[test]
+fn nothing_is_inherited() {
+    need!(root);
+    need!(tool "setpriv");
+    let uth = Uth::new();
+    uth.run(["image", "base"]).ok();
+    let caps = "setpriv --inh-caps +net_admin,+chown --ambient-caps +net_admin,+chown";
+    let of = |command: &str| Status::of(uth.sh(&format!("{caps} {command} cat /proc/self/status")));
+    assert_eq!(of("").set("CapAmb"), NET_ADMIN | CHOWN, "setpriv does it");
+    for user in ["0", "1000:1000"] {
+        let status = of(&format!("\"$UTH\" run --cap-add net_admin --user {user} base"));
+        assert_eq!((status.set("CapInh"), status.set("CapAmb")), (0, 0), "{}", status.0.whole());
+    }
+}
+
+/// A process with the reader's terminal as its standard input must not be able
+/// to type into it (TIOCSTI), which the session it is in decides; the kernel
+/// looks at the lower half of the request only.
+#[test]
+fn nothing_is_typed_into_the_callers_terminal() {
+    need_containers!();
+    let uth = Uth::new();
+    put_program(&uth);
+    uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    for how in [&["run", "-i", "base"][..], &["exec", "-i", "box"]] {
+        let mut command = uth.command([how, &inside::COMMAND[..]].concat());
+        command.stdin(std::process::Stdio::inherit()); // the new terminal
+        let mut session = Session::spawn(command).unwrap();
+        session.set_expect_timeout(Some(Duration::from_secs(60)));
+        let said = session.expect(Eof).unwrap();
+        let said = String::from_utf8_lossy(said.as_bytes()).replace('\r', "");
+        let found = Inside::in_text(&said);
+        for call in ["call/ioctl that types", "call/ioctl that types, with high bits"] {
+            assert_eq!(found.get(call), "EPERM", "{how:?}: {call}");
+        }
+        assert_eq!(found.get("terminal"), "ENXIO");
+    }
+    uth.run(["stop", "-t", "0", "box"]).ok();
+}
+
+/// What a profile refuses by an argument stays refused when the bits that the
+/// kernel does not look at are others.
+#[test]
+fn an_argument_is_read_as_the_kernel_reads_it() {
+    need_containers!();
+    let uth = Uth::new();
+    let file = uth.home().join("profile.json");
+    let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["ioctl"], "action": "SCMP_ACT_ERRNO",
+        "errnoRet": 71, "args": [{"index": 1, "value": 21522, "op": "SCMP_CMP_EQ"}]}]}"#;
+    std::fs::write(&file, text).unwrap();
+    let found = inside(&uth, &["--security-opt", &format!("seccomp={}", file.display())]);
+    for call in ["call/ioctl that types", "call/ioctl that types, with high bits"] {
+        assert_eq!(found.get(call), "EPROTO", "{call}");
+    }
+    for call in ["call/x32: getpid", "call/x32: unshare", "call/i386: getpid"] {
+        assert!(["ENOSYS", "SIGSYS"].contains(&found.get(call)), "{call}: {}", found.get(call));
+    }
+}
+
+/// CVE-2019-5736: a program of ours that runs in a container is held open by
+/// another process there, ended, and written over. The file on the host, which
+/// root would start next, must not be what is written to.
+#[test]
+fn our_program_cannot_be_written_over() {
+    need_containers!();
+    let uth = Uth::new();
+    let tree = tree(&uth);
+    put_program(&uth); // our program needs its libraries there, too
+    nix::unistd::mkfifo(&tree.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    // Ours, as what `exec` is before it becomes the command; it waits at the fifo.
+    let waits = ["/proc/self/exe", "run", "--security-opt", "seccomp=/fifo", "base", "true"];
+    uth.run([&["exec", "-d", "box"], &waits[..]].concat()).ok();
+    let script = "for process in /proc/[0-9]*; do
+        if tr '\\0' ' ' <$process/cmdline | grep -q '^/proc/self/exe .*=/fifo'; then
+            exec 9<$process/exe && kill -KILL ${process#/proc/} && sleep 0.5 && echo held
+            chmod 755 /proc/self/fd/9
+            echo x >>/proc/self/fd/9
+        fi
+    done";
+    let ran = uth.run(["exec", "box", "sh", "-c", script]);
+    uth.run(["stop", "-t", "0", "box"]).ok();
+    assert_eq!(ran.stdout, "held\n", "{}", ran.whole());
+    // ETXTBSY alone would be luck, that the shim runs the same file: it is asked
+    // for before a mount that is read-only, but not for a change of the mode.
+    let refused = ["Read-only file system", "Operation not permitted"];
+    assert!(refused.iter().any(|refused| ran.stderr.contains(refused)), "{}", ran.whole());
+}
+
+/// A link in the place of what is to be covered is not followed: covered is
+/// what was looked at, nothing else.
+#[test]
+fn what_is_covered_is_held_by_its_descriptor() {
+    use nix::sched::CloneFlags;
+    need_containers!();
+    let directory = tempfile::tempdir().unwrap();
+    let (victim, link) = (directory.path().join("victim"), directory.path().join("link"));
+    std::fs::write(&victim, "seen").unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    let cover = |path: &std::path::Path| {
+        let op =
+            Op::from(Mount::bind("/dev/null", path.to_str().unwrap(), "a test").by_descriptor());
+        let mut slots = Slots::default();
+        op.perform(Actor::Init, &mut World::new(&mut slots), &mut Deaf).is_ok()
+    };
+    let seen = || std::fs::read_to_string(&victim).is_ok_and(|text| text == "seen");
+    // In a mount namespace that goes with the child.
+    let Some(child) = raw::fork().unwrap() else {
+        let user =
+            if skip::root().is_err() { CloneFlags::CLONE_NEWUSER } else { CloneFlags::empty() };
+        let alone = nix::sched::unshare(user | CloneFlags::CLONE_NEWNS).is_ok();
+        let private = Op::from(Mount::change("/", &["MS_REC", "MS_PRIVATE"], "a test"));
+        let mut slots = Slots::default();
+        let private = private.perform(Actor::Init, &mut World::new(&mut slots), &mut Deaf).is_ok();
+        let answer = match (alone && private, seen()) {
+            (true, true) => {
+                cover(&link);
+                let by_link = seen();
+                // And it does cover.
+                if by_link && cover(&victim) && !seen() { 0 } else { 1 }
+            }
+            _ => 2,
+        };
+        raw::exit_now(answer)
+    };
+    let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).unwrap();
+    assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
+}
+
 /// Calls that docker leaves to a container: what the kernel says to them does
 /// not come from the filter.
-const ALLOWED: [&str; 8] = [
+const ALLOWED: [&str; 10] = [
     "clone",
+    "ioctl that types",
+    "ioctl that types, with high bits",
     "mseal",
     "name_to_handle_at",
     "personality, asked",
