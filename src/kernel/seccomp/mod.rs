@@ -240,3 +240,113 @@ fn beyond_the_list(arch: TargetArch, others: Action) -> BpfProgram {
         instruction(answer, 0, 0, enosys),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X86_64: u32 = 0xC000_003E;
+    const I386: u32 = 0x4000_0003;
+    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+    /// What the kernel makes of a program: the instructions that are used here.
+    fn run(program: &BpfProgram, arch: u32, number: u32, argument: u64) -> u32 {
+        let (low, high) = (argument as u32, (argument >> 32) as u32);
+        let data = [number, arch, 0, 0, low, high];
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at];
+            let jump = |taken: bool| usize::from(if taken { jt } else { jf });
+            at += 1 + match code {
+                0x20 => {
+                    accumulator = data.get(k as usize / 4).copied().unwrap_or_default();
+                    0
+                }
+                0x54 => {
+                    accumulator &= k;
+                    0
+                }
+                0x05 => k as usize,
+                0x15 => jump(accumulator == k),
+                0x25 => jump(accumulator > k),
+                0x35 => jump(accumulator >= k),
+                0x06 => return k,
+                other => panic!("no instruction {other:#x} is expected"),
+            };
+        }
+    }
+
+    /// The strictest answer of a stack: an errno before a permission.
+    fn asked(
+        profile: &Profile,
+        capabilities: &[&str],
+        arch: u32,
+        number: u32,
+        argument: u64,
+    ) -> u32 {
+        let capabilities = capabilities.iter().map(|name| (*name).to_owned()).collect();
+        let arch_here = TargetArch::x86_64;
+        let circumstances = Circumstances { capabilities, kernel: (6, 1), arch: arch_here };
+        let filters = profile.filters(&circumstances).unwrap();
+        let programs = filters.iter().map(|filter| filter.compile(arch_here).unwrap());
+        let answers = programs.map(|program| run(&program, arch, number, argument));
+        answers.min_by_key(|answer| (answer & 0xFFFF_0000).cast_signed()).unwrap()
+    }
+
+    #[test]
+    fn the_default_list_answers_as_it_is_meant_to() {
+        let list = Profile::docker_default().unwrap();
+        let ask = |number, argument| asked(&list, &[], X86_64, number, argument);
+        let (read, mount, clone, socket, personality, clone3) = (0, 165, 56, 41, 135, 435);
+        assert_eq!((ask(read, 0), ask(mount, 0), ask(clone3, 0)), (ALLOW, EPERM, ENOSYS));
+        let user = libc::CLONE_NEWUSER as u64;
+        assert_eq!(
+            (ask(clone, 17), ask(clone, user), ask(clone, 1 << 32 | user)),
+            (ALLOW, EPERM, EPERM)
+        );
+        for family in [38, 40, 1 << 32 | 40, 0xFFFF_FFFF_0000_0026] {
+            assert_eq!(ask(socket, family), EPERM, "{family:#x}");
+        }
+        assert_eq!((ask(socket, 1), ask(socket, 39)), (ALLOW, ALLOW));
+        for (persona, answer) in
+            [(0, ALLOW), (0xFFFF_FFFF, ALLOW), (0x4_0000, EPERM), (1 << 32 | 0x4_0000, EPERM)]
+        {
+            assert_eq!(ask(personality, persona), answer, "{persona:#x}");
+        }
+        // A capability opens what it is for.
+        let admin = |number, argument| asked(&list, &["CAP_SYS_ADMIN"], X86_64, number, argument);
+        assert_eq!((admin(mount, 0), admin(clone, user), admin(clone3, 0)), (ALLOW, ALLOW, ALLOW));
+    }
+
+    #[test]
+    fn no_other_abi_gets_past() {
+        let list = Profile::docker_default().unwrap();
+        let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]}"#;
+        let forbids = Profile::from_json("x", text).unwrap();
+        let (mount, x32) = (165, 0x4000_0000);
+        for profile in [&list, &forbids] {
+            let ask = |arch, number| asked(profile, &[], arch, number, 0);
+            assert_eq!(ask(X86_64, mount), EPERM);
+            assert_eq!(ask(X86_64, x32 | mount), ENOSYS, "mount of x32");
+            assert_eq!(ask(I386, 21), libc::SECCOMP_RET_KILL_PROCESS, "mount of i386");
+        }
+        // Calls younger than the list do not exist for who is allowed what is listed.
+        assert_eq!(asked(&list, &[], X86_64, 1000, 0), ENOSYS);
+        assert_eq!(asked(&forbids, &[], X86_64, 1000, 0), ALLOW);
+    }
+
+    #[test]
+    fn a_refusal_by_argument_holds_whatever_the_upper_half_is() {
+        let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 7, "op": "SCMP_CMP_EQ"}]},
+            {"names": ["write"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 7, "op": "SCMP_CMP_GT"}]},
+            {"names": ["open"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 6, "valueTwo": 2, "op": "SCMP_CMP_MASKED_EQ"}]}]}"#;
+        let profile = Profile::from_json("x", text).unwrap();
+        let ask = |number, argument| asked(&profile, &[], X86_64, number, argument);
+        assert_eq!((ask(0, 7), ask(0, 1 << 32 | 7), ask(0, 8)), (EPERM, EPERM, ALLOW));
+        assert_eq!((ask(1, 8), ask(1, 1 << 32), ask(1, 7)), (EPERM, EPERM, ALLOW));
+        assert_eq!((ask(2, 3), ask(2, 1 << 32 | 3), ask(2, 4)), (EPERM, EPERM, ALLOW));
+    }
+}
