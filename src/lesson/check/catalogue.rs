@@ -2,7 +2,7 @@
 
 use crate::kernel::capability;
 
-use super::{Answer, World, namespaces, processes, sight};
+use super::{Answer, World, namespaces, processes, sight, users};
 
 /// One named check.
 pub struct Entry {
@@ -77,6 +77,20 @@ pub const ALL: &[Entry] = &[
         example: "box",
         twin: "ps -o pid,ppid,args -p {1} -p $(ps -o ppid= -p {1})",
         ask: |world, words| processes::parent_is_shim(world, &words[0]),
+    },
+    Entry {
+        name: "user-differs",
+        usage: "WHO",
+        example: "box",
+        twin: "grep Uid /proc/{1}/status; cat /proc/{1}/uid_map",
+        ask: |world, words| users::differs(world, &words[0]),
+    },
+    Entry {
+        name: "user-outside",
+        usage: "WHO",
+        example: "box",
+        twin: "ps -p {1} -o uid,user,args",
+        ask: |world, words| users::outside(world, &words[0]),
     },
     Entry {
         name: "proc-count",

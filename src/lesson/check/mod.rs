@@ -13,6 +13,7 @@ mod processes;
 mod shell;
 mod sight;
 mod test;
+mod users;
 
 pub use processes::{all as every_process, command as command_of, parent as parent_of};
 pub use test::{Compare, Probe, Test};
