@@ -66,6 +66,8 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Run(args) => commands::run::run(&args, global, screen),
         Command::Exec(args) => commands::container::exec(&args, global, screen),
         Command::Stop(args) => commands::container::stop(&args, global, screen),
+        Command::Logs(args) => commands::logs::logs(&args, screen),
+        Command::Rm(args) => commands::logs::rm(&args, global, screen),
         Command::Sched(args) => commands::sched::run(&args, screen),
         Command::Cgroup(args) => commands::cgroup::run(&args, screen),
         Command::Image(args) => commands::image::run(&args, global, screen),

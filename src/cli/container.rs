@@ -1,4 +1,4 @@
-//! Running containers: `exec`, `stop`; and what they share with `run`.
+//! Containers: `exec`, `stop`, `logs`, `rm`; and what they share with `run`.
 
 use clap::Args;
 
@@ -83,6 +83,26 @@ pub struct Stop {
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, short, default_value_t = 10, value_name = "SECONDS")]
     pub time: u32,
+    /// The container's name, or the beginning of its id
+    pub target: String,
+}
+
+/// Show what a container wrote that runs, or ran, in the background.
+///
+/// The last part of it is kept, 1 MiB at least. It goes with the container,
+/// unless that was started with `run --keep`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Go on as it writes more, until it ends
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The container's name, or the beginning of its id
+    pub target: String,
+}
+
+/// Remove what is kept of a container that has ended (`run --keep`).
+#[derive(Debug, Args)]
+pub struct Rm {
     /// The container's name, or the beginning of its id
     pub target: String,
 }

@@ -84,6 +84,10 @@ pub enum Command {
     Exec(container::Exec),
     /// Stop a container started with `run -d`
     Stop(container::Stop),
+    /// Show what a container in the background writes
+    Logs(container::Logs),
+    /// Remove a container that was kept when it ended
+    Rm(container::Rm),
     /// Who gets the CPU: classes, priorities and nice values
     #[command(subcommand)]
     Sched(sched::Sched),

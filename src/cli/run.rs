@@ -8,7 +8,7 @@ use crate::container::spec::Network;
 /// Start a container: new namespaces, a root file system of its own, fewer
 /// capabilities, a seccomp filter; then your command as its pid 1.
 ///
-/// The container is removed when its command ends.
+/// The container is removed when its command ends, unless it is to be kept.
 #[derive(Debug, Args)]
 pub struct Run {
     /// Keep standard input connected
@@ -20,6 +20,12 @@ pub struct Run {
     /// Leave it running in the background and print its id
     #[arg(long, short)]
     pub detach: bool,
+    /// Remove it when its command ends: what happens anyhow, as docker's flag
+    #[arg(long, conflicts_with = "keep")]
+    pub rm: bool,
+    /// Keep what it changed, its record and its log when its command ends
+    #[arg(long)]
+    pub keep: bool,
     /// A name to find it by
     #[arg(long)]
     pub name: Option<String>,

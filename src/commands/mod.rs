@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod logs;
 pub mod netns;
 pub mod rights;
 pub mod run;

@@ -1,9 +1,12 @@
 //! `run`: docker's flags in, a container out.
 
+use std::path::Path;
+
 use crate::cli::Global;
 use crate::cli::run::Run;
 use crate::commands::container::{before_the_command, process};
 use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
+use crate::container::kept;
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
 use crate::container::passwd::Accounts;
@@ -11,7 +14,7 @@ use crate::container::plan;
 use crate::container::spec::{
     Files, Rights, Spec, check_hostname, check_name, limits, oom_score, usage,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{self, base};
 use crate::kernel::in_root::Root;
 use crate::kernel::limits::Limit;
@@ -34,6 +37,9 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     let oom_score = args.limits.oom_score_adj.as_deref().map(oom_score).transpose()?;
     let machine = with_user_namespace(Machine::look()?, args.rights.userns, screen)
         .map_err(before_the_command)?;
+    if args.keep {
+        keeping_is_possible(&machine)?;
+    }
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let asked = Asked { rights, files, limits, oom_score };
     if args.rights.privileged {
@@ -44,8 +50,7 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
         return dry_run(args, asked, &machine, screen);
     }
     let rootfs = base::ensure(screen).map_err(before_the_command)?;
-    let watch = watch(&format!("run {} {}", args.image, args.command.join(" ")))
-        .map_err(before_the_command)?;
+    let watch = watch(&typed(args), args.keep).map_err(before_the_command)?;
     let spec = spec(args, asked, watch.token().to_owned(), rootfs)?;
     match launch(&spec, &machine, watch, screen).map_err(before_the_command)? {
         Outcome::Running(container) => {
@@ -62,9 +67,48 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
                     "could not be undone: {error}. `under-the-hood cleanup` tries again."
                 ));
             }
+            if spec.keep.is_some() {
+                screen.note(&format!("Kept: {}", whereabouts(&spec)));
+            }
             Ok(status.code())
         }
     }
+}
+
+/// What a container changes can be told apart from its image only where it is a
+/// layer; and that must belong to somebody in there.
+fn keeping_is_possible(machine: &Machine) -> Result<()> {
+    let cannot = |said: &str, hint: &str| Err(Error::cannot("run --keep").said(said).hint(hint));
+    if !machine.tried.liked.overlay {
+        return cannot(
+            "what the container changes would be a layer of overlayfs, which cannot be mounted here",
+            "`under-the-hood doctor` says why. Without --keep the container gets a copy of its image.",
+        );
+    }
+    match machine.user.is_some() && rustix::process::geteuid().is_root() {
+        true => cannot(
+            "the container's root is nobody out here, and what is kept would belong to root",
+            "Take either --keep or --userns.",
+        ),
+        false => Ok(()),
+    }
+}
+
+/// What was typed, for the journal.
+fn typed(args: &Run) -> String {
+    let mut words = vec!["run".to_owned()];
+    if args.keep {
+        words.push("--keep".to_owned());
+        words.extend(args.name.iter().map(|name| format!("--name {name}")));
+    }
+    words.push(args.image.clone());
+    words.extend(args.command.iter().cloned());
+    words.join(" ")
+}
+
+fn whereabouts(spec: &Spec) -> String {
+    let own = spec.keep.as_deref().unwrap_or(Path::new("")).display();
+    format!("what it changed is in {own}/upper; `under-the-hood rm {}` removes it.", spec.name)
 }
 
 /// The plan, after that of the image when there is none yet.
@@ -118,7 +162,9 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Sp
     process.limits = asked.limits;
     process.oom_score = asked.oom_score;
     process.init = args.init;
+    let keep = args.keep.then(|| kept::path(&id)).transpose()?;
     Ok(Spec {
+        keep,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,
         hostname,

@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::error::{Context, Error, Result};
@@ -32,6 +33,9 @@ const PASSED_ON: [Signal; 7] = [
     Signal::SIGCONT,
 ];
 
+/// How long a container has to end when its terminal has hung up.
+const AFTER_HANGING_UP: Duration = Duration::from_secs(2);
+
 fn watched() -> SigSet {
     PASSED_ON.into_iter().chain([Signal::SIGWINCH]).collect()
 }
@@ -54,6 +58,7 @@ pub fn attach(
     let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC).tried(|| "signalfd()")?;
     let mut terminal = console.map(Terminal::take).transpose()?;
     let mut asked_to_end = 0;
+    let mut hung_up: Option<Instant> = None;
     loop {
         let mut polled = vec![
             PollFd::from_borrowed_fd(ending.fd(), PollFlags::IN),
@@ -67,8 +72,15 @@ pub fn attach(
             polled.push(PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN));
             polled.len() - 1
         });
-        match poll(&mut polled, None) {
+        let patience = hung_up.map(|since| AFTER_HANGING_UP.saturating_sub(since.elapsed()));
+        let limit = patience.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut polled, limit.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) => {
+                process.signal(libc::SIGKILL)?;
+                hung_up = None;
+                continue;
+            }
             other => other.tried(|| "poll()")?,
         };
         let polled: Vec<_> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
@@ -83,9 +95,25 @@ pub fn attach(
             && let Some(signal) = signals.read_signal().tried(|| "read(signalfd)")?
         {
             let number = signal.ssi_signo.cast_signed();
-            if number == libc::SIGWINCH {
-                terminal.as_ref().map(Terminal::resize).transpose()?;
-                continue;
+            match (number, &terminal) {
+                (libc::SIGWINCH, terminal) => {
+                    terminal.as_ref().map(Terminal::resize).transpose()?;
+                    continue;
+                }
+                // Somebody stopped us, and whoever had the terminal meanwhile set it as they like it.
+                (libc::SIGCONT, Some(terminal)) => {
+                    terminal.make_raw()?;
+                    continue;
+                }
+                // Its terminal is gone with us: the kernel tells whoever is at the other end.
+                (libc::SIGHUP | libc::SIGTERM, Some(_)) => {
+                    (terminal, hung_up) = (None, Some(Instant::now()));
+                    observer.note(
+                        "Asked to end: the container's terminal hangs up; in 2 s it is killed.",
+                    );
+                    continue;
+                }
+                _ => {}
             }
             asked_to_end += u32::from(matches!(number, libc::SIGINT | libc::SIGTERM));
             pass_on(process, number, asked_to_end, observer)?;
@@ -132,14 +160,20 @@ impl Terminal {
             false => None,
         };
         let terminal = Self { console, before, open: true, reading: true };
-        terminal.resize()?;
-        if let Some(before) = &terminal.before {
+        terminal.make_raw()?;
+        Ok(terminal)
+    }
+
+    /// Nothing that is typed means anything out here, and the size is the same in there.
+    fn make_raw(&self) -> Result<()> {
+        self.resize()?;
+        if let Some(before) = &self.before {
             let mut raw = before.clone();
             raw.make_raw();
             tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)
                 .tried(|| "tcsetattr(0, raw)")?;
         }
-        Ok(terminal)
+        Ok(())
     }
 
     /// Gives the container's terminal the size of ours, if ours has one.

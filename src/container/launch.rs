@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::machine::Machine;
 use crate::container::plan::{Plan, TREE};
-use crate::container::registry;
 use crate::container::spec::{Process, Spec, usage};
 use crate::container::tried;
+use crate::container::{kept, logs, registry};
 use crate::error::{Context, Error, Exit, Result};
 use crate::home::Place;
 use crate::kernel::channel::Channel;
@@ -32,13 +33,14 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Detachable {
     watch: Watch,
-    console: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    log: Option<PathBuf>,
 }
 
 impl Detachable {
     /// Leaves it to its shim.
     pub fn detach(self) -> Result<()> {
-        self.watch.detach(self.console)
+        self.watch.detach(self.output, self.log)
     }
 
     /// Ends it, and returns when everything is undone.
@@ -47,10 +49,14 @@ impl Detachable {
     }
 }
 
-/// Begins the journal of a container; its token is the container's id.
-pub fn watch(command: &str) -> Result<Watch> {
+/// Begins the journal of a container; its token is the container's id. What is
+/// to be kept survives a reboot, and so does its journal.
+pub fn watch(command: &str, keep: bool) -> Result<Watch> {
     registry::directory()?;
-    Watch::start(Place::Run, command)
+    if keep {
+        kept::directory()?;
+    }
+    Watch::start(if keep { Place::Data } else { Place::Run }, command)
 }
 
 /// Starts the container, and stays with it unless it is detached.
@@ -72,11 +78,12 @@ pub fn launch(
             Err(error)
         }
         Ok(started) if spec.process.detached => {
-            Ok(Outcome::Running(Detachable { watch, console: started.console }))
+            let log = logs::path(spec)?;
+            Ok(Outcome::Running(Detachable { watch, output: started.output, log }))
         }
         Ok(started) => {
             let mut ending = ByWatch(watch);
-            let status = attach(&started.process, started.console, &mut ending, observer)?;
+            let status = attach(&started.process, started.output, &mut ending, observer)?;
             Ok(Outcome::Ended(status, ending.0.end()))
         }
     }
@@ -84,7 +91,8 @@ pub fn launch(
 
 struct Started {
     process: PidFd,
-    console: Option<OwnedFd>,
+    /// Our end of its terminal, or of the pipe that it writes to in the background.
+    output: Option<OwnedFd>,
 }
 
 fn start(
@@ -100,7 +108,11 @@ fn start(
     let mut slots = Slots::default();
     slots.set("shim", watch.pid());
     let mut world = World::new(&mut slots);
-    world.hand_over = standard_streams(&spec.process)?;
+    let (streams, pipe) = match spec.process.detached && !spec.process.terminal {
+        true => logged_streams()?,
+        false => (standard_streams(&spec.process)?, None),
+    };
+    world.hand_over = streams;
     world.hand_over.push(theirs.into());
     world.watch = Some(watch);
     let told = observer.wants_steps();
@@ -124,7 +136,8 @@ fn start(
     })();
     let process = result.map_err(|error| last_words(&ours).unwrap_or(error))?;
     let console = listen(&ours, observer)?.console;
-    Ok(Started { process, console })
+    spec.keep.iter().try_for_each(|own| watch.keep_tree(own))?;
+    Ok(Started { process, output: console.or(pipe) })
 }
 
 /// Why the process that we could not talk to is gone, if it has said so.
@@ -138,13 +151,20 @@ pub fn last_words(channel: &Channel) -> Option<Error> {
 }
 
 fn name_is_free(name: &str) -> Result<()> {
-    match registry::list()?.iter().find(|running| running.name == name) {
+    let taken = |by: &str, hint: String| {
+        Err(usage(format!("the name {name} is taken by {by}"))
+            .hint(format!("{hint}, or choose another name.")))
+    };
+    if let Some(running) = registry::list()?.iter().find(|running| running.name == name) {
+        let stop = format!("Stop it with `under-the-hood stop {name}`");
+        return taken(&format!("container {}", running.id), stop);
+    }
+    match kept::list()?.iter().find(|kept| kept.container.name == name) {
         None => Ok(()),
-        Some(running) => {
-            Err(usage(format!("the name {name} is taken by container {}", running.id)).hint(
-                format!("Stop it with `under-the-hood stop {name}`, or choose another name."),
-            ))
-        }
+        Some(kept) => taken(
+            &format!("container {}, which has ended and is kept", kept.container.id),
+            format!("Remove it with `under-the-hood rm {name}`"),
+        ),
     }
 }
 
@@ -198,6 +218,15 @@ fn died() -> Error {
         .said("somebody or something killed it")
         .hint("`--explain` shows how far it came; `dmesg` may say why the kernel killed it.")
         .exit(Exit::Engine)
+}
+
+/// What becomes 0, 1 and 2 of a process in the background, and where that is read.
+fn logged_streams() -> Result<(Vec<OwnedFd>, Option<OwnedFd>)> {
+    let null = File::open("/dev/null").tried(|| "open(\"/dev/null\")")?;
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).tried(|| "pipe2(O_CLOEXEC)")?;
+    let second = write.try_clone().tried(|| "dup()")?;
+    Ok((vec![null.into(), write, second], Some(read)))
 }
 
 /// What becomes 0, 1 and 2 of the process.

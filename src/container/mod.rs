@@ -3,7 +3,8 @@
 //!
 //! [`spec`] is what was asked for, [`machine`] what this machine offers,
 //! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
-//! stays with the process until it ends, [`registry`] knows which are running.
+//! stays with the process until it ends, [`registry`] knows which are running,
+//! [`kept`] which are not any more and stay, [`logs`] what they wrote.
 //! [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
 //! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
 //! lays two side by side; [`network`] is about network namespaces.
@@ -12,7 +13,9 @@ pub mod attach;
 pub mod compare;
 pub mod engines;
 pub mod exec;
+pub mod kept;
 pub mod launch;
+pub mod logs;
 pub mod machine;
 pub mod network;
 pub mod nobody;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::kept;
 use crate::container::passwd::User;
 use crate::container::spec::{Rights, Spec};
 use crate::error::{Context, Error, Result};
@@ -66,6 +67,12 @@ pub fn directory() -> Result<PathBuf> {
 /// Where the record of a container is.
 pub fn path(id: &str) -> Result<PathBuf> {
     Ok(home::path(Place::Run)?.join("containers").join(format!("{id}.json")))
+}
+
+/// Where what a container in the background writes goes, while it runs and if
+/// it is not kept.
+pub fn log(id: &str) -> Result<PathBuf> {
+    Ok(path(id)?.with_extension("log"))
 }
 
 /// The record of a container that is about to be made, for the plan: its pid
@@ -137,21 +144,43 @@ pub fn list() -> Result<Vec<Container>> {
 
 /// The container with this name, or whose id starts like this.
 pub fn find(target: &str) -> Result<Container> {
-    let all = list()?;
-    if let Some(named) = all.iter().find(|container| container.name == target) {
-        return Ok(named.clone());
+    let mut all = list()?;
+    if let Some(index) = choose(all.iter(), target)? {
+        return Ok(all.swap_remove(index));
     }
-    let mut matching =
-        all.iter().filter(|container| !target.is_empty() && container.id.starts_with(target));
+    let error = Error::new(format!("no container {target} is running"));
+    Err(match all.as_slice() {
+        _ if kept::find(target).is_ok() => error.hint(format!(
+            "It has ended, and is kept: `under-the-hood logs {target}` shows what it wrote in the background, \
+             `under-the-hood rm {target}` removes it."
+        )),
+        [] => error.hint(
+            "None of ours is running; start one with `under-the-hood run -d --name box base sleep 600`.",
+        ),
+        some => error.hint(format!("Running: {}.", names(some.iter()))),
+    })
+}
+
+/// Their names, for people.
+pub fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
+    containers.map(|container| container.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Which of them is called this, or has an id that starts like this.
+pub fn choose<'a>(
+    containers: impl Iterator<Item = &'a Container> + Clone,
+    target: &str,
+) -> Result<Option<usize>> {
+    if let Some(named) = containers.clone().position(|container| container.name == target) {
+        return Ok(Some(named));
+    }
+    let starts = |container: &Container| !target.is_empty() && container.id.starts_with(target);
+    let mut matching = containers.enumerate().filter(|(_, container)| starts(container));
     match (matching.next(), matching.next()) {
-        (Some(one), None) => Ok(one.clone()),
-        (Some(one), Some(other)) => Err(Error::usage(format!(
+        (Some((_, one)), Some((_, other))) => Err(Error::usage(format!(
             "{target} is the beginning of more than one id: {} ({}), {} ({})",
             one.id, one.name, other.id, other.name
         ))),
-        (None, _) => Err(Error::new(format!("no container {target} is running")).hint(match all.as_slice() {
-            [] => "None of ours is running; start one with `under-the-hood run -d --name box base sleep 600`.".to_owned(),
-            some => format!("Running: {}.", some.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")),
-        })),
+        (one, _) => Ok(one.map(|(index, _)| index)),
     }
 }

@@ -17,6 +17,7 @@ pub mod host;
 pub mod in_root;
 pub mod limits;
 pub mod listen;
+pub mod log;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;

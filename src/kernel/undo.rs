@@ -139,7 +139,10 @@ pub fn step(entry: &Entry) -> Step {
         }
         (Effect::Tree { path }, _) => {
             let path = path.display();
-            let why = "a directory that a killed command left, with all below it";
+            let why = match entry.kept {
+                true => "a directory that was to stay until now, with all below it",
+                false => "a directory that a killed command left, with all below it",
+            };
             Step::new(format!("unlinkat(\"{path}\", AT_REMOVEDIR)"), why)
                 .shell(format!("rm -r {path}"))
         }

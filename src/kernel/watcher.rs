@@ -8,6 +8,7 @@
 //! channel and its journal.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::home::Place;
 use crate::journal::{self, Journal};
 use crate::kernel::channel::Channel;
 use crate::kernel::clone::{Child, CloneSpec};
-use crate::kernel::{raw, undo};
+use crate::kernel::{log, raw, undo};
 use crate::step::Deaf;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,9 +27,12 @@ enum Request {
     Intend(Effect),
     Done(u32, Identity),
     Release(u32),
-    Keep,
+    /// All that was made is meant to stay when the command has ended, or this tree of it.
+    Keep(Option<PathBuf>),
     Clone(CloneSpec),
-    Detach,
+    /// The launcher goes; what comes out of the container is beside the
+    /// message, and goes to this file.
+    Detach(Option<PathBuf>),
     End,
 }
 
@@ -130,7 +134,7 @@ impl Watch {
 
     /// All that was made so far is meant to stay when the command has ended.
     pub fn keep(&mut self) -> Result<()> {
-        self.ask(&Request::Keep, Vec::new()).map(drop)
+        self.ask(&Request::Keep(None), Vec::new()).map(drop)
     }
 
     /// Has the watcher start a process as its child, in new namespaces.
@@ -142,10 +146,15 @@ impl Watch {
         }
     }
 
-    /// Leaves the container to the watcher (`run -d`), and our end of its
-    /// terminal: nobody reads it any more, but it must not fill up.
-    pub fn detach(mut self, console: Option<OwnedFd>) -> Result<()> {
-        self.ask(&Request::Detach, console.into_iter().collect()).map(drop)
+    /// A tree that this journal names is meant to stay.
+    pub fn keep_tree(&mut self, tree: &Path) -> Result<()> {
+        self.ask(&Request::Keep(Some(tree.to_owned())), Vec::new()).map(drop)
+    }
+
+    /// Leaves the container to the watcher (`run -d`), and what comes out of
+    /// it (a pipe, or our end of its terminal), which goes to this file.
+    pub fn detach(mut self, output: Option<OwnedFd>, log: Option<PathBuf>) -> Result<()> {
+        self.ask(&Request::Detach(log), output.into_iter().collect()).map(drop)
     }
 
     /// Ends the container if there is one, undoes everything that was not
@@ -217,8 +226,8 @@ struct Watcher {
     journal: Journal,
     child: Option<Child>,
     launcher: Launcher,
-    /// Our end of a detached container's terminal.
-    console: Option<OwnedFd>,
+    /// What comes out of a detached container.
+    output: log::Output,
 }
 
 #[derive(PartialEq, Eq)]
@@ -243,9 +252,10 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
         Err(error) => failed(channel, error),
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
-    let mut watcher =
-        Watcher { channel, journal, child: None, launcher: Launcher::Listening, console: None };
+    let (launcher, output) = (Launcher::Listening, log::Output::default());
+    let mut watcher = Watcher { channel, journal, child: None, launcher, output };
     let asked_to_end = watcher.watch();
+    watcher.output.drain();
     let mut left = watcher.undo();
     let Watcher { channel, journal, child, launcher, .. } = watcher;
     if let Err(error) = journal.end_if_empty() {
@@ -285,7 +295,7 @@ impl Watcher {
             let channel = (self.launcher == Launcher::Listening).then(|| add(self.channel.as_fd()));
             let living = self.child.as_ref().filter(|child| child.status.is_none());
             let child = living.map(|child| add(child.pidfd.as_fd()));
-            let console = self.console.as_ref().map(|console| add(console.as_fd()));
+            let output = self.output.source().map(add);
             if poll(&mut polled, None).is_err() {
                 continue; // EINTR: every other error means a bug in this file
             }
@@ -303,8 +313,8 @@ impl Watcher {
                 }
             } else if ready(child) {
                 self.child.as_mut().map(Child::reap);
-            } else if ready(console) {
-                self.drain_console();
+            } else if ready(output) {
+                self.output.pass_on();
             }
             if self.child.as_ref().is_some_and(|child| child.status.is_some()) && !self.in_doubt() {
                 return false;
@@ -319,35 +329,28 @@ impl Watcher {
         self.launcher == Launcher::Listening && self.journal.entries().iter().any(unmade)
     }
 
-    /// Reads and forgets what a detached container writes to its terminal.
-    fn drain_console(&mut self) {
-        let read =
-            self.console.as_ref().map(|console| rustix::io::read(console, &mut [0_u8; 4096][..]));
-        if !matches!(read, Some(Ok(1..) | Err(rustix::io::Errno::INTR))) {
-            self.console = None;
-        }
-    }
-
     fn serve(&mut self, request: Request, fds: Vec<OwnedFd>) {
         let result = match request {
             Request::Intend(effect) => self.journal.intend(effect).map(Reply::Ok),
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
-            Request::Keep => self.keep().map(|()| Reply::Ok(0)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
-            Request::Detach => {
-                self.console = fds.into_iter().next();
-                self.launcher = Launcher::Detached;
-                Ok(Reply::Ok(0))
-            }
+            Request::Keep(tree) => self.keep(tree.as_deref()).map(|()| Reply::Ok(0)),
+            Request::Detach(path) => log::Output::to(path, fds).map(|output| {
+                (self.output, self.launcher) = (output, Launcher::Detached);
+                Reply::Ok(0)
+            }),
             Request::End => return, // handled where the loop ends
         };
         let _ = self.channel.send(&result.unwrap_or_else(Reply::Failed), &[]);
     }
 
-    fn keep(&mut self) -> Result<()> {
-        let all: Vec<_> = self.journal.entries().iter().map(|entry| entry.n).collect();
-        all.into_iter().try_for_each(|n| self.journal.keep(n))
+    fn keep(&mut self, tree: Option<&Path>) -> Result<()> {
+        let wanted = |entry: &&journal::Entry| {
+            tree.is_none_or(|tree| matches!(&entry.effect, Effect::Tree { path } if path == tree))
+        };
+        let wanted: Vec<_> = self.journal.entries().iter().filter(wanted).map(|e| e.n).collect();
+        wanted.into_iter().try_for_each(|n| self.journal.keep(n))
     }
 
     fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<Reply> {

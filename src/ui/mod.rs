@@ -91,6 +91,15 @@ impl Screen {
             })
     }
 
+    /// What somebody else wrote, as it is, to standard output.
+    pub fn pass_on(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Error::io("write(1, \"…\")", &error))
+    }
+
     /// A value as JSON to standard output.
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value)

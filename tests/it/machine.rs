@@ -75,6 +75,7 @@ pub fn base_and_progress(line: &str) -> bool {
         "run/containers",
         "run/journal",
         "data/journal",
+        "data/kept",
     ];
     kept.contains(&path) || path.starts_with("data/rootfs/") || path.starts_with("state/")
 }

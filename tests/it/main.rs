@@ -27,6 +27,7 @@ mod inspect;
 mod interop;
 mod kill;
 mod lessons;
+mod life;
 mod netns;
 mod readme;
 mod rights;

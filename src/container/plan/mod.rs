@@ -8,8 +8,8 @@ mod root;
 mod volumes;
 
 use crate::container::machine::Machine;
-use crate::container::registry;
 use crate::container::spec::{Network, Spec};
+use crate::container::{kept, logs, registry};
 use crate::error::Result;
 use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
 use crate::kernel::clone::{Clone, CloneSpec};
@@ -132,7 +132,19 @@ fn launcher(spec: &Spec) -> Result<Vec<Op>> {
     let path = registry::path(&spec.id)?;
     let why = "our own note that it is running, so that exec, stop and inspect find it by name";
     let path = literal(&path.to_string_lossy());
-    Ok(vec![WriteFile::journalled(path, registry::record(spec), why).into()])
+    let mut ops: Vec<Op> = vec![WriteFile::journalled(path, registry::record(spec), why).into()];
+    if let Some(own) = &spec.keep {
+        ops.extend(kept::plan(spec, own));
+    }
+    if let Some(log) = logs::path(spec)? {
+        let why = "what it writes goes here, since it has no terminal: `logs` shows it";
+        let log = literal(&log.to_string_lossy());
+        ops.push(match spec.keep {
+            Some(_) => WriteFile::new(log, "", why).into(),
+            None => WriteFile::journalled(log, "", why).into(),
+        });
+    }
+    Ok(ops)
 }
 
 /// Our binary as something that nobody can write to: a read-only mount of it,

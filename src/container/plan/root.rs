@@ -51,12 +51,20 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
     }
     ops.push(make(ROOT, "the new root: everything in it is mounted from out here"));
     if machine.tried.liked.overlay {
-        ops.push(make("upper", "what the container changes goes here"));
-        ops.push(make("work", "overlayfs needs a directory for its own work"));
+        let mut layer = String::new();
+        match &spec.keep {
+            Some(own) => layer = overlay_escaped(&literal(&format!("{}/", own.display()))),
+            None => {
+                ops.push(make("upper", "what the container changes goes here"));
+                ops.push(make("work", "overlayfs needs a directory for its own work"));
+            }
+        }
         // Outside the initial user namespace overlayfs keeps its notes in user.* attributes.
         let attributes = if machine.user.is_some() { ",userxattr" } else { "" };
-        let data =
-            format!("lowerdir={},upperdir=upper,workdir=work{attributes}", overlay_escaped(&tree));
+        let data = format!(
+            "lowerdir={},upperdir={layer}upper,workdir={layer}work{attributes}",
+            overlay_escaped(&tree)
+        );
         let why = "the image below, read only; an empty layer above for all changes: one image serves many containers";
         // nodev: root in here may make device files, but none on this file system opens.
         let overlay = Mount::filesystem("overlay", ROOT, why).flags(&["MS_NODEV"]);

@@ -43,6 +43,8 @@ pub struct Spec {
     pub files: Files,
     /// Which network.
     pub network: Network,
+    /// Where what it changed stays when it has ended, if it is to stay.
+    pub keep: Option<PathBuf>,
     /// What runs in it.
     pub process: Process,
 }
