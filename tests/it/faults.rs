@@ -42,9 +42,8 @@ const TOLERATED: &[(&str, &str)] = &[(
 /// What an error calls a system call: without the suffixes of later variants.
 fn told_as(call: &str) -> Vec<String> {
     let names: &[&str] = match call {
-        "unlinkat" => &["unlink", "rmdir"],
+        "unlinkat" => &["unlinkat", "unlink", "rmdir"],
         "clone" => &["fork", "clone"],
-        "openat" => &["open"],
         call => &[call, call.strip_suffix("at").unwrap_or(call)],
     };
     names.iter().map(|name| format!("{name}(")).collect()
