@@ -226,6 +226,8 @@ struct Watcher {
     journal: Journal,
     child: Option<Child>,
     launcher: Launcher,
+    /// Whether the launcher is to leave the container to us, and has not yet.
+    to_be_detached: bool,
     /// What comes out of a detached container.
     output: log::Output,
 }
@@ -253,7 +255,8 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
     let (launcher, output) = (Launcher::Listening, log::Output::default());
-    let mut watcher = Watcher { channel, journal, child: None, launcher, output };
+    let mut watcher =
+        Watcher { channel, journal, child: None, launcher, to_be_detached: false, output };
     let asked_to_end = watcher.watch();
     watcher.output.drain();
     let mut left = watcher.undo();
@@ -323,10 +326,14 @@ impl Watcher {
     }
 
     /// Whether the launcher is about to make something: what is undone before
-    /// it is made would stay. It will say that it was, or that all is to end.
+    /// it is made would stay. Or about to say that a tree is to be kept, or where
+    /// the last words of the container go. It will say so, or that all is to end.
     fn in_doubt(&self) -> bool {
-        let unmade = |entry: &journal::Entry| entry.identity.is_none();
-        self.launcher == Launcher::Listening && self.journal.entries().iter().any(unmade)
+        let undecided = |entry: &journal::Entry| {
+            entry.identity.is_none() || matches!(entry.effect, Effect::Tree { .. }) && !entry.kept
+        };
+        self.launcher == Launcher::Listening
+            && (self.to_be_detached || self.journal.entries().iter().any(undecided))
     }
 
     fn serve(&mut self, request: Request, fds: Vec<OwnedFd>) {
@@ -358,6 +365,7 @@ impl Watcher {
         let n =
             self.journal.intend(Effect::Process { what: format!("container {}", spec.name) })?;
         let child = Child::start(spec, fds)?;
+        self.to_be_detached = spec.detached;
         let (pid, start) = (child.pid, child.start);
         self.child = Some(child);
         self.journal.done(n, Identity::Process { pid, start })?;

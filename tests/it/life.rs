@@ -145,6 +145,23 @@ fn the_log_of_a_kept_container_is_read_after_its_end_and_cleanup_removes_it() {
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
 }
 
+/// However soon it ends: its id is told, and its last words are read.
+#[test]
+fn a_container_in_the_background_may_end_at_once() {
+    need_containers!();
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    let before = Machine::look(&uth);
+    for _ in 0..10 {
+        uth.run(["run", "-d", "base", "true"]).ok();
+        uth.run(["run", "-d", "--keep", "--name", "box", "base", "echo", "here"]).ok();
+        let ran = until(|| uth.run(["logs", "-f", "box"]), |ran| ran.code == Some(0));
+        assert_eq!(ran.stdout, "here\n");
+        until(|| uth.run(["rm", "box"]), |ran| ran.code == Some(0));
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+}
+
 /// A run that failed keeps nothing.
 #[test]
 fn nothing_is_kept_of_what_never_ran() {

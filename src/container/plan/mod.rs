@@ -100,8 +100,10 @@ pub fn namespaces(network: Network, with_user: bool) -> Vec<String> {
 }
 
 fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
+    let detached = spec.process.detached;
     let namespaces = namespaces(spec.network, machine.user.is_some());
-    let mut ops = vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces }))];
+    let mut ops =
+        vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces, detached }))];
     if let Some(user) = &machine.user {
         if !user.full {
             let why = "an ordinary user may map groups only after giving up setgroups(2): \
