@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -37,21 +37,35 @@ pub fn main() -> ExitCode {
 
 /// Help and version are results like any other; all else is said on standard error.
 fn not_a_command(error: &clap::Error) -> ExitCode {
+    let settings = Settings::from_environment(Format::default(), colour_asked());
+    let colour = settings.color_out;
+    let mut screen = Screen::new(settings);
+    let (plain, coloured) = (error.render().to_string(), error.render().ansi().to_string());
     if error.use_stderr() {
-        let _ = error.print();
+        screen.usage(&plain, &coloured);
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
-    let settings = Settings::from_environment(Format::default(), ColorChoice::default());
-    let text = error.render();
-    let text = if settings.color_out { text.ansi().to_string() } else { text.to_string() };
-    let mut screen = Screen::new(settings);
-    match screen.out(&text) {
+    match screen.out(if colour { &coloured } else { &plain }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen.error(&error);
             ExitCode::from(error.exit.code())
         }
     }
+}
+
+/// `--color`, from a command line that clap has not taken.
+fn colour_asked() -> ColorChoice {
+    let mut words = std::env::args().skip(1).take_while(|word| word != "--");
+    let mut asked = None;
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--color") {
+            Some("") => asked = words.next(),
+            Some(value) => asked = value.strip_prefix('=').map(str::to_owned).or(asked),
+            None => {}
+        }
+    }
+    asked.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
 }
 
 /// Performs one command; the number is what the process exits with.

@@ -3,11 +3,13 @@
 //! The end of the other process is seen as the end of the channel.
 
 use std::cell::RefCell;
-use std::io::{IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -17,9 +19,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::error::{Context, Error, Result};
 
 /// The largest message: a plan of a hundred operations takes about a quarter of it.
+/// A larger one (a command with a thousand arguments) goes as a file in memory.
 const LARGEST: usize = 128 * 1024;
-/// The most descriptors beside one message: three standard streams and a channel.
-const MOST_FDS: usize = 4;
+/// Stands for a message that is in the last descriptor beside it; no JSON begins so.
+const IN_MEMORY: &[u8] = b"@";
+/// The most descriptors beside one message: three standard streams, a channel,
+/// and the message itself.
+const MOST_FDS: usize = 5;
 
 /// One end.
 #[derive(Debug)]
@@ -44,11 +50,18 @@ impl Channel {
 
     /// Sends a message, and descriptors beside it.
     pub fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
-        let bytes = serde_json::to_vec(message)
+        let mut bytes = serde_json::to_vec(message)
             .map_err(|error| Error::new("writing a message between our processes").said(error))?;
+        let mut fds = fds.to_vec();
+        let memory;
+        if bytes.len() > LARGEST {
+            memory = in_memory(&bytes)?;
+            fds.push(memory.as_fd());
+            bytes = IN_MEMORY.to_vec();
+        }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds)) {
             return Err(Error::new("sending more descriptors than a message can carry"));
         }
         loop {
@@ -87,10 +100,28 @@ impl Channel {
                 fds.extend(received);
             }
         }
-        serde_json::from_slice(&bytes[..length])
+        let mut message = &bytes[..length];
+        let mut large = Vec::new();
+        if message == IN_MEMORY
+            && let Some(memory) = fds.pop()
+        {
+            let mut file = File::from(memory);
+            file.rewind()
+                .and_then(|()| file.read_to_end(&mut large))
+                .tried(|| "read(a message in memory)")?;
+            message = &large;
+        }
+        serde_json::from_slice(message)
             .map(|message| Some((message, fds)))
             .map_err(|error| Error::new("reading a message between our processes").said(error))
     }
+}
+
+fn in_memory(bytes: &[u8]) -> Result<File> {
+    let made = memfd_create("under-the-hood: message", MemfdFlags::CLOEXEC);
+    let mut file = File::from(made.tried(|| "memfd_create()")?);
+    file.write_all(bytes).tried(|| "write(memfd)")?;
+    Ok(file)
 }
 
 impl Channel {
@@ -129,6 +160,16 @@ mod tests {
         rustix::io::write(&fds[0], b"x").unwrap();
         assert_eq!(rustix::io::read(&read, &mut [0; 2]).unwrap(), 1);
         assert!(theirs.receive::<String>().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_message_of_megabytes_arrives_too() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (_, write) = rustix::pipe::pipe().unwrap();
+        let large = "x".repeat(3 << 20);
+        ours.send(&large, &[write.as_fd()]).unwrap();
+        let (message, fds) = theirs.receive::<String>().unwrap().unwrap();
+        assert_eq!((message, fds.len()), (large, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The lessons that come with the program, and those in files elsewhere.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
@@ -67,10 +68,19 @@ pub fn open(path: &Path, grammar: &dyn Grammar) -> Result<Lesson> {
         .hint(format!("`under-the-hood lesson check {}` shows all that is wrong.", path.display())))
 }
 
+/// A lesson has a few pages; what has no end (/dev/zero) is not waited for.
+const LARGEST: u64 = 1 << 20;
+
 /// A lesson from a file with everything that is wrong with it.
 pub fn examine(path: &Path, grammar: &dyn Grammar) -> Result<(Lesson, Vec<Fault>)> {
     let file = if path.is_dir() { path.join("lesson.md") } else { path.to_owned() };
-    let text = fs::read(&file).tried(|| format!("open({file:?})"))?;
+    let mut text = Vec::new();
+    let opened = fs::File::open(&file).tried(|| format!("open({file:?})"))?;
+    opened.take(LARGEST + 1).read_to_end(&mut text).tried(|| format!("read({file:?})"))?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::new(format!("reading the lesson {}", file.display()))
+            .said("it is larger than a megabyte: that is no lesson"));
+    }
     let Ok(text) = String::from_utf8(text) else {
         return Err(Error::new(format!("reading the lesson {}", file.display()))
             .said("it is not UTF-8 text"));

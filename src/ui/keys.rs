@@ -20,9 +20,11 @@ pub enum Key {
     Quit,
 }
 
-/// Whether someone can answer: keys from, and text to, a terminal.
+/// Whether someone can answer: keys from, and text to, a terminal, and no CI
+/// system behind it (`CI` is set by all of them).
 pub fn someone_there() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    let ci = std::env::var("CI").is_ok_and(|ci| !matches!(&*ci, "" | "0" | "false"));
+    !ci && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
 /// Waits for a key. The terminal is set to single keys only as long as that

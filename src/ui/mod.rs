@@ -163,6 +163,12 @@ impl Screen {
         self.err(&lines.join("\n"));
     }
 
+    /// What clap says of a wrong command line: it is laid out already.
+    pub fn usage(&self, plain: &str, coloured: &str) {
+        let text = if self.settings.color_err { coloured } else { plain };
+        self.err(text.trim_end());
+    }
+
     /// A plan that is not performed (`--dry-run`), to standard output.
     pub fn plan(&mut self, steps: &[Step]) -> Result<()> {
         if self.json_wanted() {

@@ -67,6 +67,13 @@ fn a_broken_lesson_is_named_with_its_line() {
     }
 }
 
+/// What has no end is not waited for.
+#[test]
+fn what_is_too_large_for_a_lesson_is_not_read_to_its_end() {
+    let ran = Uth::new().run(["lesson", "check", "/dev/zero"]).one_error(1);
+    assert!(ran.stderr.contains("larger than a megabyte"), "{}", ran.whole());
+}
+
 /// Commands that write: what they need a place for, they say.
 const WRITERS: &[&[&str]] = &[&["image", "base"], &["run", "base", "true"]];
 

@@ -275,6 +275,15 @@ fn a_terminal_is_a_real_one() {
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
 }
 
+/// As many arguments as the kernel takes, and not as many as a message of ours does.
+#[test]
+fn a_command_may_be_long() {
+    need_containers!();
+    let uth = Uth::new();
+    let count = "\"$UTH\" run base sh -c 'echo $#' $(yes 0123456789 | head -30000)";
+    assert_eq!(uth.sh(count).ok().stdout, "29999\n");
+}
+
 /// The plan names what would be done, and none of it is.
 #[test]
 fn a_dry_run_touches_nothing() {

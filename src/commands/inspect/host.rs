@@ -162,9 +162,11 @@ fn print(facts: &[Fact], screen: &mut Screen) -> Result<()> {
     for fact in facts {
         let value = crate::ui::table::printable(&fact.value);
         let name = screen.paint(&format!("{:widest$}", fact.name), Style::Heading);
-        screen.out(&format!("{name}  {value}"))?;
         let hang = " ".repeat(widest + 2);
-        for line in crate::ui::wrap(fact.note, screen.width().min(100) - widest - 2, "").lines() {
+        let room = screen.width().min(100).saturating_sub(widest + 2).max(16);
+        let value = crate::ui::wrap(&value, room, "").replace('\n', &format!("\n{hang}"));
+        screen.out(&format!("{name}  {value}"))?;
+        for line in crate::ui::wrap(fact.note, room, "").lines() {
             screen.out(&format!("{hang}{}", screen.paint(line, Style::Dim)))?;
         }
     }
