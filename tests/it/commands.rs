@@ -95,13 +95,16 @@ fn colour_is_shown_when_asked_for() {
         (&["NO_COLOR=1"], Some("always"), true),
         (&["CLICOLOR_FORCE=1"], Some("never"), false),
     ] {
-        let mut command = uth.command(["inspect", "ns"]);
-        if let Some(when) = flag {
-            command.args(["--color", when]);
+        // A result, help, a wrong command line, and an error.
+        for args in [&["inspect", "ns"][..], &["--help"], &["fly"], &["stop", "nobody"]] {
+            let mut command = uth.command(flag.iter().flat_map(|when| ["--color", when]));
+            command.args(args);
+            command.envs(variables.iter().map(|variable| variable.split_once('=').unwrap()));
+            let ran = uth.wait(command);
+            let said = if ran.code == Some(0) { &ran.stdout } else { &ran.stderr };
+            let told = format!("{variables:?} {flag:?}: {}", ran.whole());
+            assert_eq!(said.contains(ESCAPE), colour, "{told}");
         }
-        command.envs(variables.iter().map(|variable| variable.split_once('=').unwrap()));
-        let ran = uth.wait(command).ok();
-        assert_eq!(ran.stdout.contains(ESCAPE), colour, "{variables:?} {flag:?}: {}", ran.whole());
     }
 }
 
@@ -114,6 +117,18 @@ fn a_dumb_terminal_gets_no_colour() {
         let line = format!("TERM={terminal} script -qec \"$UTH inspect ns\" /dev/null");
         let ran = uth.sh(&line).ok();
         assert_eq!(ran.stdout.contains(ESCAPE), colour, "TERM={terminal}: {}", ran.whole());
+    }
+}
+
+/// Under CI nobody presses keys, whatever the streams look like.
+#[test]
+fn under_ci_nobody_is_asked() {
+    need!(tool "script");
+    let uth = Uth::new();
+    for (ci, stops) in [("", true), ("false", true), ("true", false)] {
+        let line = format!("CI={ci} script -qec \"$UTH lesson 0\" /dev/null");
+        let ran = uth.sh(&line).ok();
+        assert_eq!(ran.stdout.contains("Stopped at step"), stops, "CI={ci}: {}", ran.whole());
     }
 }
 
