@@ -126,7 +126,8 @@ fn under_ci_nobody_is_asked() {
     need!(tool "script");
     let uth = Uth::new();
     for (ci, stops) in [("", true), ("false", true), ("true", false)] {
-        let line = format!("CI={ci} script -qec \"$UTH lesson 0\" /dev/null");
+        let keys = "for i in $(seq 100); do printf q; sleep 0.3; done";
+        let line = format!("{{ {keys}; }} | CI={ci} script -qec \"$UTH lesson 0\" /dev/null");
         let ran = uth.sh(&line).ok();
         assert_eq!(ran.stdout.contains("Stopped at step"), stops, "CI={ci}: {}", ran.whole());
     }
