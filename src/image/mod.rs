@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod base;
 pub mod export;
+pub mod unpack;
 
 use crate::error::{Error, Result};
 

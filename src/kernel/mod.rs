@@ -30,6 +30,8 @@ pub mod process;
 pub mod raw;
 pub mod reaper;
 pub mod scheduler;
+pub mod remove;
+pub mod resolve;
 pub mod seccomp;
 pub mod security;
 pub mod session;

@@ -4,10 +4,10 @@
 //! Undoing checks identity first, may be done twice, and leaves what differs:
 //! what was there before us, or took the place of what we made, is not ours.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::CString;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::effect::{Effect, Identity};
@@ -16,6 +16,7 @@ use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::netns;
 use crate::kernel::pidfd::PidFd;
+use crate::kernel::remove;
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -225,49 +226,21 @@ fn kill(pid: i32, start: u64) -> Result<Undone> {
         .hint(format!("It is stuck in the kernel; `cat /proc/{pid}/stack` (as root) shows where.")))
 }
 
-/// Removes a directory and all below it, never following a symbolic link and
-/// never entering another file system that somebody mounted inside.
+/// Removes a directory and all below it, unless something is mounted in there.
 fn remove_tree(path: &Path, expected: &Stat) -> Result<()> {
-    let directory = open_directory(CWD, path).tried(|| format!("open({path:?}, O_NOFOLLOW)"))?;
-    let stat = rustix::fs::fstat(&directory).tried(|| format!("fstat({path:?})"))?;
-    if (stat.st_dev, stat.st_ino) == (expected.st_dev, expected.st_ino) {
-        empty(&directory, path, stat.st_dev)?;
-        unlinkat(CWD, path, AtFlags::REMOVEDIR).tried(|| format!("rmdir({path:?})"))?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, parent, flags, Mode::empty())
+        .tried(|| format!("open({parent:?}, O_PATH|O_DIRECTORY)"))?;
+    let name = CString::new(path.file_name().unwrap_or_default().as_encoded_bytes())
+        .map_err(|error| Error::new(format!("removing {}", path.display())).said(error))?;
+    let stat = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW)
+        .tried(|| format!("lstat({path:?})"))?;
+    if (stat.st_dev, stat.st_ino) != (expected.st_dev, expected.st_ino) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn open_directory(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(at, name, flags, Mode::empty())
-}
-
-fn empty(directory: &OwnedFd, path: &Path, dev: u64) -> Result<()> {
-    for entry in Dir::read_from(directory).tried(|| format!("opendir({path:?})"))? {
-        let entry = entry.tried(|| format!("readdir({path:?})"))?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let here = path.join(name.to_string_lossy().as_ref());
-        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-            .tried(|| format!("lstat({here:?})"))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            unlinkat(directory, name, AtFlags::empty()).tried(|| format!("unlink({here:?})"))?;
-            continue;
-        }
-        if stat.st_dev != dev {
-            return Err(Error::new(format!("removing {}", here.display()))
-                .said("another file system is mounted there")
-                .hint("Unmount it first; nothing on it was touched."));
-        }
-        // A directory without its own read or search permission still has to go.
-        let _ = rustix::fs::chmodat(directory, name, Mode::RWXU, AtFlags::empty());
-        let below = open_directory(directory, name).tried(|| format!("open({here:?})"))?;
-        empty(&below, &here, dev)?;
-        unlinkat(directory, name, AtFlags::REMOVEDIR).tried(|| format!("rmdir({here:?})"))?;
-    }
-    Ok(())
+    remove::refuse_mounts(path)?;
+    remove::tree(&directory, &name, path, None)
 }
 
 #[cfg(test)]

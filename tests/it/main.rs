@@ -35,4 +35,5 @@ mod run;
 mod run_files;
 mod run_process;
 mod sched;
+mod unpack;
 mod vm;

@@ -1,0 +1,7 @@
+//! The unpacker, given archives that want to do harm, and lawful ones that are odd.
+
+mod build;
+mod corpus;
+mod hostile;
+mod lawful;
+mod sandbox;
