@@ -60,7 +60,7 @@ fn compare() -> Result<bool, String> {
     let tar = archive(place)?;
     let packed = place.join("root.tar.gz");
     run(Command::new("gzip").arg("-c").arg(&tar).stdout(create(&packed)?))?;
-    let layout = umoci_layout(place, &packed)?;
+    let layout = umoci_layout(place, &tar)?;
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let (mut us, mut gnu, mut umoci) = (Duration::MAX, Duration::MAX, Duration::MAX);
     let mut memory = 0;
@@ -124,16 +124,15 @@ fn archive(place: &Path) -> Result<PathBuf, String> {
 }
 
 /// The archive as the only layer of an image; none without umoci.
-fn umoci_layout(place: &Path, packed: &Path) -> Result<Option<PathBuf>, String> {
+fn umoci_layout(place: &Path, tar: &Path) -> Result<Option<PathBuf>, String> {
     if Command::new("umoci").arg("--version").stdout(Stdio::null()).status().is_err() {
         return Ok(None);
     }
     let layout = place.join("layout");
-    let image = layout.join("");
-    let image = format!("{}:bench", image.display().to_string().trim_end_matches('/'));
+    let image = format!("{}:bench", layout.display());
     run(Command::new("umoci").args(["init", "--layout"]).arg(&layout))?;
     run(Command::new("umoci").args(["new", "--image", &image]))?;
-    run(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(packed))?;
+    run(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(tar))?;
     Ok(Some(image.into()))
 }
 

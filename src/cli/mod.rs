@@ -2,6 +2,7 @@
 //! One file per chapter; what a command does is in `commands/`.
 
 pub mod cgroup;
+pub mod chroot;
 pub mod container;
 pub mod image;
 pub mod inspect;
@@ -94,6 +95,8 @@ pub enum Command {
     /// How much of the machine a group of processes may use
     #[command(subcommand)]
     Cgroup(cgroup::Cgroup),
+    /// Start a command with another directory as its `/`
+    Chroot(chroot::Chroot),
     /// Images and root file systems
     #[command(subcommand)]
     Image(image::Image),

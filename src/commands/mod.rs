@@ -2,6 +2,7 @@
 //! the screen. No system calls here.
 
 pub mod cgroup;
+pub mod chroot;
 pub mod cleanup;
 pub mod container;
 pub mod doctor;

@@ -10,6 +10,7 @@
 //! lays two side by side; [`network`] is about network namespaces.
 
 pub mod attach;
+pub mod chroot;
 pub mod compare;
 pub mod engines;
 pub mod exec;

@@ -253,7 +253,7 @@ impl Operation for CopyTree {
     fn step(&self) -> Step {
         Step::new(
             format!("copy_file_range(\"{}/...\", \"{}/...\")", self.from, self.to),
-            "a whole copy, because overlayfs cannot be had here: the image itself must stay as it is",
+            "a whole copy, where overlayfs is not to be had or not wanted: the image itself must stay as it is",
         )
         .shell(format!("cp -a {}/. {}", self.from, self.to))
     }

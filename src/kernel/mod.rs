@@ -5,6 +5,7 @@ pub mod binary;
 pub mod capability;
 pub mod cgroup;
 pub mod channel;
+pub mod chroot;
 pub mod clone;
 pub mod config;
 pub mod credentials;

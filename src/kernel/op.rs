@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, clone, credentials, detached, devices, enter, execute, files, in_root, limits, listen,
+    binary, chroot, clone, credentials, detached, devices, enter, execute, files, in_root, limits, listen,
     mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
@@ -60,6 +60,8 @@ operations! {
     CapBound = credentials::CapBound,
     CapSet = credentials::CapSet,
     Chdir = files::Chdir,
+    Chroot = chroot::Chroot,
+    ClimbUp = chroot::ClimbUp,
     Clone = clone::Clone,
     CloneBinary = binary::CloneBinary,
     Console = session::Console,
@@ -80,6 +82,7 @@ operations! {
     MakeNodes = devices::MakeNodes,
     MakeInRoot = in_root::MakeInRoot,
     MapOwners = detached::MapOwners,
+    LookAtRoot = chroot::LookAtRoot,
     Mount = mount::Mount,
     MountAttributes = detached::MountAttributes,
     NewDir = files::NewDir,
@@ -93,6 +96,7 @@ operations! {
     OomScoreAdjust = limits::OomScoreAdjust,
     Opaque = reaper::Opaque,
     OpenTree = detached::OpenTree,
+    OnlyInSandbox = chroot::OnlyInSandbox,
     PivotRoot = mount::PivotRoot,
     Reaper = reaper::Reaper,
     RemoveDir = files::RemoveDir,
@@ -109,6 +113,7 @@ operations! {
     Symlink = files::Symlink,
     Undumpable = enter::Undumpable,
     Unmount = mount::Unmount,
+    Unshare = chroot::Unshare,
     UnshareMounts = enter::UnshareMounts,
     WriteFile = files::WriteFile,
     WriteInRoot = in_root::WriteInRoot,
