@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, chroot, clone, credentials, detached, devices, enter, execute, files, in_root, limits, listen,
-    mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
+    binary, chroot, clone, credentials, detached, devices, enter, execute, files, in_root, limits,
+    listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 

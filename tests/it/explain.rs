@@ -238,3 +238,19 @@ fn explain_agrees_with_strace_on_expose() {
     assert!(done[&Role::Launcher].len() >= 3, "strace saw too little: {done:#?}");
     snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
 }
+
+#[test]
+fn explain_agrees_with_strace_on_chroot() {
+    need!(root);
+    need!(tool "strace");
+    for way in [&["chroot"][..], &["chroot", "--pivot"]] {
+        let uth = Uth::new();
+        let tree = uth.home().join("tree");
+        let keep = tree.to_string_lossy().into_owned();
+        uth.run(["chroot", "--keep", &keep, "base", "true"]).ok();
+        let (said, done) = both(&uth, &[way, &[&keep, "true"]].concat());
+        assert!(done[&Role::Init].len() > 3, "strace saw too little: {done:#?}");
+        let done = snapbox::Data::from(format!("{done:#?}")).raw();
+        snapbox::assert_data_eq!(format!("{said:#?}"), done);
+    }
+}

@@ -14,6 +14,7 @@ mod tracer;
 
 mod base;
 mod cgroup;
+mod chroot;
 mod commands;
 mod containers;
 mod doctor;

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::container::chroot::escape::{Attempt, attempt, plan};
-use crate::container::machine::Machine;
 use crate::error::{Exit, Result};
 use crate::home::{self, Place};
 use crate::kernel::op;
@@ -13,18 +12,17 @@ use crate::ui::Screen;
 
 /// Tries both; 0 when it is as it should be.
 pub fn run(global: &Global, screen: &mut Screen) -> Result<u8> {
-    let machine = Machine::look()?;
     if global.dry_run {
         let place = home::path(Place::Data)?.join("sandbox");
         let mut steps = Vec::new();
         for pivot in [false, true] {
-            steps.extend(op::describe(&plan(&place, pivot, &machine)?, Actor::Init));
+            steps.extend(op::describe(&plan(&place, pivot)?, Actor::Init));
         }
         return screen.plan(&steps).map(|()| 0);
     }
     let place = home::open(Place::Data, "sandbox")?;
-    let chroot = attempt(&place, false, &machine, screen)?;
-    let pivot = attempt(&place, true, &machine, screen)?;
+    let chroot = attempt(&place, false, screen)?;
+    let pivot = attempt(&place, true, screen)?;
     let _ = std::fs::remove_dir(&place); // it was only mounted on, in namespaces that are gone
     let as_it_should_be = chroot.escaped() && pivot.held();
     if screen.json_wanted() {

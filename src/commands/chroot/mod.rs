@@ -8,7 +8,6 @@ use crate::cli::Global;
 use crate::cli::chroot::Chroot;
 use crate::commands::container::before_the_command;
 use crate::container::chroot::{self as changing, Way, diagnose};
-use crate::container::machine::Machine;
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::alpine::{self, Wanted};
 use crate::image::base::{self, Host};
@@ -155,7 +154,7 @@ fn command(args: &Chroot) -> Vec<String> {
 
 fn ops(args: &Chroot, root: &Path) -> Result<Vec<op::Op>> {
     let way = if args.pivot { Way::Pivot } else { Way::Chroot };
-    Ok(changing::plan(root, way, &command(args), &Machine::look()?))
+    changing::plan(root, way, &command(args))
 }
 
 fn entering(args: &Chroot, root: &Path) -> Result<Vec<Step>> {

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use crate::container::chroot::{enter, namespaces};
-use crate::container::machine::Machine;
 use crate::error::{Context, Error, Result};
 use crate::kernel::chroot::{Chroot, ClimbUp, LookAtRoot, OnlyInSandbox};
 use crate::kernel::files::{Chdir, MakeDir};
@@ -40,12 +39,12 @@ impl Attempt {
 }
 
 /// What is done; `place` is an empty directory to mount on.
-pub fn plan(place: &Path, pivot: bool, machine: &Machine) -> Result<Vec<Op>> {
+pub fn plan(place: &Path, pivot: bool) -> Result<Vec<Op>> {
     let outside =
         std::fs::read_link("/proc/self/ns/mnt").tried(|| "readlink(\"/proc/self/ns/mnt\")")?;
     let outside = outside.to_string_lossy().into_owned();
     let place = literal(&place.to_string_lossy());
-    let mut ops = namespaces(true, machine);
+    let mut ops = namespaces(true)?;
     ops.push(OnlyInSandbox { outside }.into());
     ops.push(look("this machine's own root, by its inode"));
     let why = "a tree in memory that nobody else sees: it goes with the namespace";
@@ -89,14 +88,9 @@ fn leave() -> Vec<Op> {
 }
 
 /// Tries it in a child; what `/` was on the way.
-pub fn attempt(
-    place: &Path,
-    pivot: bool,
-    machine: &Machine,
-    observer: &mut dyn Observer,
-) -> Result<Attempt> {
+pub fn attempt(place: &Path, pivot: bool, observer: &mut dyn Observer) -> Result<Attempt> {
     let mut looks = Looks { observer, seen: Vec::new() };
-    let mut ops = plan(place, pivot, machine)?;
+    let mut ops = plan(place, pivot)?;
     // The child has nothing to become: it ends by failing to, and that is no failure.
     ops.push(
         crate::kernel::execute::Execute { argv: vec![END.to_owned()], env: Vec::new() }.into(),

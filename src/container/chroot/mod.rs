@@ -14,9 +14,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitStatus, waitpid};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::thread::CapabilitySet;
 
 use crate::container::launch::{listen, standard_streams};
-use crate::container::machine::Machine;
 use crate::container::spec::Process;
 use crate::error::{Context, Result};
 use crate::kernel::channel::Channel;
@@ -43,9 +43,9 @@ pub enum Way {
 }
 
 /// What is done for a command with another root.
-pub fn plan(root: &Path, way: Way, command: &[String], machine: &Machine) -> Vec<Op> {
+pub fn plan(root: &Path, way: Way, command: &[String]) -> Result<Vec<Op>> {
     let path = literal(&root.to_string_lossy());
-    let mut ops = namespaces(way == Way::Pivot, machine);
+    let mut ops = namespaces(way == Way::Pivot)?;
     match way {
         Way::Chroot => {
             let why = "from now on `/` is this directory, for this process and its children";
@@ -57,7 +57,7 @@ pub fn plan(root: &Path, way: Way, command: &[String], machine: &Machine) -> Vec
     ops.push(Chdir { path: "/".to_owned(), why: why.to_owned() }.into());
     ops.push(DeathSignal.into());
     ops.push(Execute { argv: command.to_vec(), env: environment() }.into());
-    ops
+    Ok(ops)
 }
 
 /// The root swapped for that of a mount, and the old one taken away.
@@ -78,9 +78,10 @@ fn pivot(path: &str) -> Vec<Op> {
 
 /// The namespaces that are needed: one for mounts if there are any, and one for
 /// users where we are not root.
-pub fn namespaces(mounts: bool, machine: &Machine) -> Vec<Op> {
+pub fn namespaces(mounts: bool) -> Result<Vec<Op>> {
     let mut ops = Vec::new();
-    if machine.user.is_some() {
+    let capabilities = rustix::thread::capabilities(None).tried(|| "capget()")?;
+    if !capabilities.effective.contains(CapabilitySet::SYS_ADMIN) {
         let why = "only root may change its root; in a user namespace of your own you are";
         let namespaces = vec!["user".to_owned(), "mnt".to_owned()];
         ops.push(Unshare { namespaces, why: why.to_owned() }.into());
@@ -99,7 +100,7 @@ pub fn namespaces(mounts: bool, machine: &Machine) -> Vec<Op> {
         let why = "from here on no mount made in here is seen outside";
         ops.push(Mount::change("/", &["MS_REC", "MS_PRIVATE"], why).into());
     }
-    ops
+    Ok(ops)
 }
 
 /// The reader's own environment would name programs that are not there.
