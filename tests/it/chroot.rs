@@ -1,6 +1,7 @@
 //! `chroot`: the root changed, what is missing told, the escape and what stops
 //! it; and Alpine fetched from a stand-in server on the loopback interface.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -150,7 +151,7 @@ fn a_plan_touches_nothing() {
 /// A mirror: what it serves, and what it was asked for.
 #[derive(Clone, Default)]
 struct Mirror {
-    files: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<Mutex<Vec<String>>>,
     /// Answers with an archive are cut after so many bytes, as often as this says.
     cut: Arc<Mutex<(usize, u32)>>,
@@ -173,9 +174,7 @@ impl Mirror {
     }
 
     fn serve(&self, path: &str, content: &[u8]) {
-        let mut files = self.files.lock().unwrap();
-        files.retain(|(known, _)| known != path);
-        files.push((path.to_owned(), content.to_vec()));
+        self.files.lock().unwrap().insert(path.to_owned(), content.to_vec());
     }
 
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -194,8 +193,8 @@ impl Mirror {
             line.strip_prefix("range: bytes=")?.trim_end_matches('-').parse::<usize>().ok()
         });
         self.asked.lock().unwrap().push(format!("{path} {}", range.unwrap_or(0)));
-        let file = self.files.lock().unwrap().iter().find(|(known, _)| *known == path).cloned();
-        let Some((_, content)) = file else {
+        let file = self.files.lock().unwrap().get(&path).cloned();
+        let Some(content) = file else {
             return stream.write_all(
                 b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             );

@@ -46,7 +46,7 @@ fn show(way: &str, attempt: &Attempt, screen: &mut Screen) -> Result<()> {
         (_, true) => "it is still inside",
         _ => "it is somewhere else altogether",
     };
-    screen.out(&format!("{way}"))?;
+    screen.out(way)?;
     screen.out(&format!("  before    {}", attempt.before))?;
     screen.out(&format!("  locked in {}", attempt.inside))?;
     screen.out(&format!("  leaving   {}: {verdict}", attempt.after))
