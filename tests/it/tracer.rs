@@ -115,7 +115,7 @@ pub fn trace_to(
 
 /// What the launcher of this command starts first.
 pub fn first_child(args: &[&str]) -> Role {
-    if args.first() == Some(&"exec") { Role::Init } else { Role::Watcher }
+    if matches!(args.first(), Some(&"exec" | &"chroot")) { Role::Init } else { Role::Watcher }
 }
 
 struct Tracer {
