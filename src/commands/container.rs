@@ -48,6 +48,8 @@ fn entering_process(args: &Exec, container: &Container) -> Result<Process> {
         }
     };
     let mut process = process(args.command.clone(), &env, flags, args.tty, user)?;
+    process.limits.clone_from(&container.limits);
+    process.oom_score = container.oom_score;
     if flags.workdir.is_none() {
         process.workdir.clone_from(&container.workdir);
     }

@@ -11,6 +11,7 @@ use crate::container::passwd::User;
 use crate::container::spec::{Rights, Spec};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::kernel::limits::Limit;
 use crate::kernel::op::literal;
 use crate::kernel::pidfd::start_time;
 
@@ -41,6 +42,12 @@ pub struct Container {
     /// Who its first process is: whom `exec` starts others as.
     #[serde(default)]
     pub user: User,
+    /// What each of its processes may use at most.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// How gladly the kernel kills them, if somebody said.
+    #[serde(default)]
+    pub oom_score: Option<i32>,
     /// Where its first process starts, and others do.
     #[serde(default = "root_directory")]
     pub workdir: String,
@@ -92,6 +99,8 @@ pub fn record(spec: &Spec) -> String {
         env: spec.process.env.clone(),
         user: spec.process.user.clone(),
         workdir: spec.process.workdir.clone(),
+        limits: spec.process.limits.clone(),
+        oom_score: spec.process.oom_score,
         rights: spec.process.rights.clone(),
         created: now.as_secs(),
     };

@@ -7,11 +7,12 @@
 //! rights of the command and no more: same capabilities, same system call
 //! filters, nothing open; and it cannot be looked into.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::IntoRawFd;
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setpgid, tcsetpgrp};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde::{Deserialize, Serialize};
 
@@ -75,14 +76,16 @@ impl Operation for Reaper {
 
 /// The life of an init: until the command ends.
 fn stay(command: Pid) -> ! {
-    let null = || std::fs::File::options().read(true).write(true).open("/dev/null");
-    let fds: Option<Vec<OwnedFd>> = (0..3).map(|_| null().ok().map(OwnedFd::from)).collect();
-    // Where the container has no /dev/null that opens, nothing at all is as good.
-    if raw::only_fds(fds.unwrap_or_default()).is_err() {
-        raw::exit_now(1);
-    }
+    // The channel too: that it is closed tells the launcher that the command runs.
+    let _ = raw::only_fds(Vec::new());
     raw::set_title("init");
     let _ = rustix::thread::set_name(c"init");
+    // The lowest numbers are free, so these become 0 to 2. Nothing is read from or
+    // written to them; that they are taken keeps whatever is opened later off them.
+    for _ in 0..3 {
+        let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::NOCTTY, Mode::empty());
+        null.map(IntoRawFd::into_raw_fd).unwrap_or(-1);
+    }
     loop {
         match raw::next_signal() {
             Ok(libc::SIGCHLD) => reap(command, Some(WaitPidFlag::WNOHANG)),

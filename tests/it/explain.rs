@@ -63,21 +63,34 @@ fn reported(json_lines: &str) -> Deeds {
     deeds
 }
 
+/// Whose the first process is and those that it makes: a later child is a helper.
+/// Looked up before anything else, since a child can be seen before the call
+/// that made it has returned.
+fn roles(log: &str, first_child: Role) -> BTreeMap<String, Role> {
+    let Some(launcher) = log.split_whitespace().next() else { return BTreeMap::new() };
+    let mut roles = BTreeMap::from([(launcher.to_owned(), Role::Launcher)]);
+    let made = format!(r"(?m)^{launcher} +(?:<\.\.\. )?(?:v?fork|clone3?)\b.*\) += ([1-9]\d*)");
+    for (index, child) in Regex::new(&made).unwrap().captures_iter(log).enumerate() {
+        let role = if index == 0 { first_child } else { Role::Helper };
+        roles.insert(child[1].to_owned(), role);
+    }
+    roles
+}
+
 /// What strace saw done: `strace -f -o`, one line a call, the pid in front.
 fn seen(log: &str, first_child: Role) -> Deeds {
     let line_format =
         Regex::new(r"^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)(?:\((.*)| resumed>(.*))$").unwrap();
     let outcome = Regex::new(r"^(.*)\) += (-?\d+|\?)").unwrap();
-    let mut roles: BTreeMap<String, Role> = BTreeMap::new();
+    let roles = roles(log, first_child);
     let mut begun: BTreeMap<String, String> = BTreeMap::new();
     let mut finished: Vec<String> = Vec::new();
-    let (mut deeds, mut children) = (Deeds::new(), 0);
+    let (mut deeds, mut lines) = (Deeds::new(), 0);
     for line in log.lines() {
         let Some(parts) = line_format.captures(line) else { continue };
         let (pid, name) = (parts[1].to_owned(), &parts[2]);
-        let first = roles.is_empty();
-        let role =
-            *roles.entry(pid.clone()).or_insert(if first { Role::Launcher } else { Role::Init });
+        lines += 1;
+        let role = roles.get(&pid).copied().unwrap_or(Role::Init);
         let text = match (parts.get(3), parts.get(4)) {
             (Some(text), _) => text.as_str().to_owned(),
             (_, Some(rest)) => begun.remove(&pid).unwrap_or_default() + rest.as_str(),
@@ -94,17 +107,14 @@ fn seen(log: &str, first_child: Role) -> Deeds {
         }
         let made = ["fork", "vfork", "clone", "clone3"].contains(&name) && answer != "0";
         if made && role == Role::Launcher {
-            // A later child is a helper. That a child is made for this is no step of the plan.
-            roles.insert(answer.to_owned(), if children == 0 { first_child } else { Role::Helper });
-            children += 1;
-            continue;
+            continue; // that a child is made for this is no step of the plan
         }
         // A device that is opened for writing stays as it is; the journal is left out.
         let device = arguments.contains("\"/dev/null\"") && !arguments.contains("O_CREAT");
         if name == "openat" && (device || arguments.contains("/run/journal/")) {
             continue;
         }
-        let is_start = first && name == "execve"; // strace starting the program
+        let is_start = lines == 1 && name == "execve"; // strace starting the program
         if is_start || finished.contains(&pid) {
             continue;
         }

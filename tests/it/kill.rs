@@ -175,10 +175,27 @@ impl Bench {
     }
 }
 
+/// With flags that have operations of their own, and one more process.
+const RUN: [&str; 13] = [
+    "run",
+    "--name",
+    "victim",
+    "--init",
+    "--ulimit",
+    "core=0",
+    "--read-only",
+    "--tmpfs",
+    "/new/memory",
+    "-v",
+    "/usr:/new/host:ro",
+    "base",
+    "true",
+];
+
 #[test]
 fn killed_anywhere_run_leaves_nothing() {
     need!(root);
-    strike_all(&["run", "--name", "victim", "base", "true"], false, false);
+    strike_all(&RUN, false, false);
 }
 
 #[test]

@@ -234,6 +234,14 @@ fn a_mount_point_through_a_link_stays_in_the_root() {
     assert_eq!(ran.stdout, "of the host\n");
     assert_eq!(content(victim.path()), before);
     assert!(!Path::new("/etc/new").exists());
+    // Nor does one lead to where the kernel's own are.
+    symlink("/proc", tree.join("p")).unwrap();
+    symlink("/dev", tree.join("d")).unwrap();
+    for (target, why) in [("/p/self/task", "believe of processes"), ("/d/pts", "terminals are")] {
+        let volume = format!("{}:{target}", lent.path().display());
+        let ran = inside(&uth, &["-v", &volume], "true").one_error(125);
+        assert!(ran.stderr.contains(why), "{}", ran.whole());
+    }
 }
 
 /// Where the image has a link at /proc, /sys or /dev, nothing is mounted or
@@ -257,10 +265,12 @@ fn a_link_at_a_kernel_directory_is_refused() {
         inside(&uth, &[], "test -e /dev/null && test -e /proc/self && test -e /sys/class").ok();
         fs::create_dir(tree.join(name)).unwrap();
     }
-    for name in [".old", "proc"] {
-        link_instead(&tree.join(name), "/");
-        inside(&uth, &[], "true").one_error(125);
-    }
+    // Where the old root goes for a moment, whatever it is.
+    fs::create_dir(tree.join(".old")).unwrap();
+    let ran = inside(&uth, &[], "true").one_error(125);
+    assert!(ran.stderr.contains(".old"), "{}", ran.whole());
+    link_instead(&tree.join(".old"), "/");
+    inside(&uth, &[], "true").one_error(125);
 }
 
 /// `run` writes into /etc of the container, and into nothing else.
@@ -343,36 +353,65 @@ fn a_mount_point_that_is_swapped_is_still_the_one_that_was_looked_at() {
     need!(root);
     need!(tool "strace");
     let (uth, outer, inner) = (Uth::new(), host_directory(), host_directory());
-    uth.run(["image", "base"]).ok();
     fs::write(inner.path().join("file"), "deep\n").unwrap();
     let sub = outer.path().join("sub");
     fs::create_dir(&sub).unwrap();
-    let steps = uth.home().join("steps.jsonl");
-    // The second move_mount is that of /a/sub: it is held up, with everything looked at.
-    let script = format!(
-        "exec strace -f -qq -o /dev/null -e trace=move_mount \
-         -e inject=move_mount:delay_enter=1500000:when=2 \
-         \"$UTH\" --report-fd 3 run -v {}:/a -v {}:/a/sub base \
-         sh -c 'cat /a/moved/file; test -d /proc/1/task' 3>{}",
+    let args = format!(
+        "run -v {}:/a -v {}:/a/sub base sh -c 'cat /a/moved/file; test -d /proc/1/task'",
         outer.path().display(),
-        inner.path().display(),
+        inner.path().display()
+    );
+    // The second move_mount is that of /a/sub.
+    let ran = held_up(&uth, "move_mount:when=2", &args, "root/a/sub", || {
+        fs::rename(&sub, outer.path().join("moved")).unwrap();
+        symlink("/proc/1", &sub).unwrap();
+    });
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "deep\n"), "{}", ran.whole());
+}
+
+/// The same with the working directory: moved out of what is lent at the last
+/// moment, it is in no place that the container has.
+#[test]
+fn a_working_directory_that_is_moved_away_is_not_entered() {
+    need!(root);
+    need!(tool "strace");
+    let (uth, outer, elsewhere) = (Uth::new(), host_directory(), host_directory());
+    let sub = outer.path().join("sub");
+    fs::create_dir(&sub).unwrap();
+    let args = format!("run -v {}:/a -w /a/sub base sh -c 'echo entered'", outer.path().display());
+    let ran = held_up(&uth, "fchdir:when=1", &args, "/a/sub", || {
+        fs::rename(&sub, elsewhere.path().join("sub")).unwrap();
+    });
+    assert_eq!(ran.stdout, "", "{}", ran.whole());
+    ran.one_error(125);
+}
+
+/// Runs the program with one call held up for a moment, in which `meanwhile` is done:
+/// when a step is reported that says `before`, which is the one before that call.
+fn held_up(uth: &Uth, call: &str, args: &str, before: &str, meanwhile: impl FnOnce()) -> Ran {
+    uth.run(["image", "base"]).ok();
+    let steps = uth.home().join("steps.jsonl");
+    let (name, when) = call.split_once(':').unwrap();
+    let script = format!(
+        "exec strace -f -qq -o /dev/null -e trace={name} -e inject={name}:delay_enter=2000000:{when} \
+         \"$UTH\" --report-fd 3 {args} 3>{}",
         steps.display()
     );
     let mut shell = uth.beside("sh");
     shell.args(["-c", &script]);
-    let ran = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let ran = scope.spawn(|| uth.wait(shell));
-        // Reported just before: that the place to mount on is there.
-        let looked_for = || fs::read_to_string(&steps).unwrap_or_default().contains("root/a/sub");
-        while !looked_for() && !ran.is_finished() {
+        let reported = || {
+            let steps = fs::read_to_string(&steps).unwrap_or_default();
+            steps.lines().any(|step| step.contains(before) && step.contains("mkdir("))
+        };
+        while !reported() && !ran.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(300));
-        fs::rename(&sub, outer.path().join("moved")).unwrap();
-        symlink("/proc/1", &sub).unwrap();
+        meanwhile();
         ran.join().unwrap()
-    });
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "deep\n"), "{}", ran.whole());
+    })
 }
 
 /// Files keep the owner's rights, whatever the image says.

@@ -161,6 +161,13 @@ fn limits_are_set() {
     }
     let ran = inside(&uth, &["--ulimit", "nofile=4611686018427387904"], "true").one_error(125);
     assert!(ran.stderr.contains("CAP_SYS_RESOURCE"), "{}", ran.whole());
+    // They hold for whatever is started in there later.
+    let detached =
+        ["run", "-d", "--name", "box", "--ulimit", "nofile=64", "--oom-score-adj", "700"];
+    uth.run([&detached[..], &["base", "sleep", "60"]].concat()).ok();
+    let ran = uth.run(["exec", "box", "sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj"]);
+    assert_eq!(text(ran), "64\n700\n");
+    uth.run(["stop", "-t", "0", "box"]).ok();
 }
 
 /// Waits for what must come.
@@ -207,6 +214,10 @@ fn an_init_passes_signals_on_and_the_exit_code_back() {
     let uth = Uth::new();
     let before = Machine::look(&uth);
     inside(&uth, &["--init"], "exit 7").exits(7);
+    // So few descriptors that the init itself could not move one.
+    for few in ["nofile=3", "nofile=5", "nofile=64"] {
+        inside(&uth, &["--init", "--ulimit", few], "exit 8").exits(8);
+    }
     inside(&uth, &["--init"], "kill -KILL $$").exits(137);
     uth.run(["run", "--init", "base", "no-such-program"]).one_error(127);
     uth.run(["run", "--init", "base", "/etc"]).one_error(126);
