@@ -90,6 +90,7 @@ operations! {
     NameFile = netns::NameFile,
     NewNameFile = netns::NewNameFile,
     NewNet = listen::NewNet,
+    NewKeyring = session::NewKeyring,
     NewSession = session::NewSession,
     NewTree = tree::NewTree,
     NoNewPrivs = credentials::NoNewPrivs,

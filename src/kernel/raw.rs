@@ -338,6 +338,19 @@ pub fn local_time(seconds: i64) -> Option<libc::tm> {
     (!filled.is_null()).then_some(broken_down)
 }
 
+/// keyctl(2) `KEYCTL_JOIN_SESSION_KEYRING`: a new, empty session keyring without a name.
+pub fn new_session_keyring() -> nix::Result<i64> {
+    // SAFETY: with NULL for the name the call takes no address.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::c_long::from(libc::KEYCTL_JOIN_SESSION_KEYRING),
+            std::ptr::null::<libc::c_char>(),
+        )
+    };
+    nix::errno::Errno::result(result)
+}
+
 /// seccomp(2) `SECCOMP_SET_MODE_FILTER`: adds a filter to this process.
 /// (seccompiler's own call would set no_new_privs by the way, unreported.)
 pub fn seccomp_filter(program: &seccompiler::BpfProgram) -> nix::Result<()> {

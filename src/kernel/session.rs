@@ -12,6 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::kernel::enter::FromInit;
 use crate::kernel::op::{Operation, World};
 use crate::kernel::pidfd::has_ended;
+use crate::kernel::raw;
 use crate::step::Step;
 
 /// setsid(2).
@@ -29,6 +30,31 @@ impl Operation for NewSession {
 
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
         nix::unistd::setsid().tried(|| "setsid()").map(|session| session.to_string())
+    }
+}
+
+/// keyctl(2) `KEYCTL_JOIN_SESSION_KEYRING`: an empty keyring of its own, in place
+/// of the launcher's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewKeyring;
+
+impl Operation for NewKeyring {
+    fn step(&self) -> Step {
+        Step::new(
+            "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)",
+            "the keys of your session stay outside: what may call keyctl could read them",
+        )
+        .shell("keyctl session - sh")
+    }
+
+    fn perform(&self, _: &mut World<'_>) -> Result<String> {
+        match raw::new_session_keyring() {
+            Ok(id) => Ok(id.to_string()),
+            // Without CONFIG_KEYS there are no keys to keep outside.
+            Err(Errno::ENOSYS) => Ok("-1 ENOSYS, as good".to_owned()),
+            Err(errno) => Err(Error::call("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)", errno)
+                .hint("EDQUOT here is a limit, not a disk: /proc/key-users shows how many keys a user has and may have.")),
+        }
     }
 }
 

@@ -83,6 +83,7 @@ fn look() {
     }
     let mut found = BTreeMap::new();
     found.insert("fds".to_owned(), descriptors());
+    found.insert("keyring".to_owned(), keyring());
     for find in [status, limits, mounts, devices, masked, writable, processes, root, calls, nodes] {
         found.extend(find());
     }
@@ -100,6 +101,16 @@ fn descriptors() -> String {
     // The last is the directory just read.
     open.pop();
     format!("{open:?}")
+}
+
+/// The session keyring of this thread, by its number.
+pub fn keyring() -> String {
+    let session = libc::KEY_SPEC_SESSION_KEYRING as i64 as u64;
+    // SAFETY: the call takes numbers only.
+    match unsafe { raw_call(libc::SYS_keyctl, [0, session, 0, 0, 0, 0]) } {
+        -1 => name(Errno::last()),
+        id => id.to_string(),
+    }
 }
 
 fn status() -> Found {

@@ -289,6 +289,21 @@ fn nothing_is_typed_into_the_callers_terminal() {
     uth.run(["stop", "-t", "0", "box"]).ok();
 }
 
+/// The keys of the launcher's session are not the container's, even where it
+/// may ask for keys.
+#[test]
+fn keys_stay_outside() {
+    need_containers!();
+    let uth = Uth::new();
+    assert_eq!(inside(&uth, &[]).get("keyring"), "EPERM");
+    // Of this thread, and of what it starts.
+    let joined = raw::new_session_keyring().unwrap();
+    assert_eq!(inside::keyring(), joined.to_string());
+    let uth = Uth::new();
+    let found = inside(&uth, &["--security-opt", "seccomp=unconfined"]);
+    assert!(found.get("keyring").parse::<i64>().is_ok_and(|id| id != joined), "{found:?}");
+}
+
 /// What a profile refuses by an argument stays refused when the bits that the
 /// kernel does not look at are others.
 #[test]

@@ -402,7 +402,7 @@ macro_rules! numbers {
 #[cfg(target_arch = "x86_64")]
 const NUMBERS: &[(&str, i64)] = numbers! {
     capset = SYS_capset, chdir = SYS_chdir, chmod = SYS_chmod, clone = SYS_clone, clone3 = SYS_clone3,
-    execve = SYS_execve, execveat = SYS_execveat, linkat = SYS_linkat, memfd_create = SYS_memfd_create, mkdir = SYS_mkdir,
+    execve = SYS_execve, execveat = SYS_execveat, linkat = SYS_linkat, memfd_create = SYS_memfd_create, keyctl = SYS_keyctl, mkdir = SYS_mkdir,
     mkdirat = SYS_mkdirat,
     mknod = SYS_mknod, mknodat = SYS_mknodat, mount = SYS_mount, mount_setattr = SYS_mount_setattr,
     open_tree = SYS_open_tree, openat = SYS_openat, pivot_root = SYS_pivot_root, prctl = SYS_prctl,
@@ -416,7 +416,7 @@ const NUMBERS: &[(&str, i64)] = numbers! {
 #[cfg(target_arch = "aarch64")]
 const NUMBERS: &[(&str, i64)] = numbers! {
     capset = SYS_capset, chdir = SYS_chdir, clone = SYS_clone, clone3 = SYS_clone3, execve = SYS_execve,
-    execveat = SYS_execveat, linkat = SYS_linkat, memfd_create = SYS_memfd_create, mkdirat = SYS_mkdirat, mknodat = SYS_mknodat, mount = SYS_mount,
+    execveat = SYS_execveat, linkat = SYS_linkat, memfd_create = SYS_memfd_create, keyctl = SYS_keyctl, mkdirat = SYS_mkdirat, mknodat = SYS_mknodat, mount = SYS_mount,
     mount_setattr = SYS_mount_setattr, open_tree = SYS_open_tree, openat = SYS_openat,
     pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat, seccomp = SYS_seccomp,
     sendto = SYS_sendto, setgid = SYS_setgid, setgroups = SYS_setgroups,

@@ -2,7 +2,7 @@
 
 use crate::container::machine::Machine;
 use crate::container::passwd::User;
-use crate::container::spec::Process;
+use crate::container::spec::{Process, Seccomp};
 use crate::error::Result;
 use crate::kernel::capability;
 use crate::kernel::credentials::{CapBound, CapSet, NoNewPrivs, SetGid, SetGroups, SetUid};
@@ -11,7 +11,7 @@ use crate::kernel::in_root::{EnterDir, Kind, MakeInRoot};
 use crate::kernel::limits::OomScoreAdjust;
 use crate::kernel::op::{Op, literal};
 use crate::kernel::reaper::{Opaque, Reaper};
-use crate::kernel::session::{Console, DeathSignal};
+use crate::kernel::session::{Console, DeathSignal, NewKeyring};
 
 /// The directory that the command starts in, made where it is missing, as docker does.
 pub fn workdir(process: &Process) -> Vec<Op> {
@@ -29,6 +29,10 @@ pub fn command(process: &Process, machine: &Machine) -> Result<Vec<Op>> {
     let rights = &process.rights;
     let filters = rights.filters()?.into_iter().map(Op::from);
     let mut ops = Vec::new();
+    // By default no keyring can be asked for anything.
+    if rights.seccomp != Seccomp::Default {
+        ops.push(NewKeyring.into());
+    }
     if process.terminal {
         ops.push(Console.into());
     }
