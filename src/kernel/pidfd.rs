@@ -71,8 +71,12 @@ impl PidFd {
 /// Whether the process that a pidfd stands for has ended.
 pub fn has_ended(pidfd: impl AsFd) -> Result<bool> {
     let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
-    let ready = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    ready.map(|ready| ready > 0).tried(|| "poll(pidfd)")
+    loop {
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return other.map(|ready| ready > 0).tried(|| "poll(pidfd)"),
+        }
+    }
 }
 
 impl AsFd for PidFd {
