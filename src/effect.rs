@@ -29,6 +29,20 @@ pub enum Effect {
         /// The namespace's number.
         namespace: u64,
     },
+    /// A cgroup, with what is below it.
+    Cgroup {
+        /// Its directory.
+        path: PathBuf,
+        /// Whether its processes go back to the parent; else they are killed.
+        lent: bool,
+    },
+    /// Controllers that a cgroup hands on to its children: undone by keeping them back.
+    Controllers {
+        /// The cgroup's directory.
+        directory: PathBuf,
+        /// Those that were not handed on before.
+        controllers: Vec<String>,
+    },
     /// A process: undone by SIGKILL.
     Process {
         /// What it is, for people: `container box`.

@@ -11,6 +11,45 @@ pub enum Cgroup {
     Tree,
     /// Every limit and counter of a process or container, in words and units
     Show(Show),
+    /// Run a command in a group of its own, with limits
+    ///
+    /// Makes the group, sets its limits, runs the command in it, shows what it
+    /// uses while it runs, and at the end what the kernel counted. Then the group
+    /// is removed; whatever the command left running in it is ended. With
+    /// --format json the report follows the command's own output.
+    Limit(Limit),
+}
+
+/// `cgroup limit`
+#[derive(Debug, Args)]
+pub struct Limit {
+    /// CPU time, in CPUs: 0.2 is a fifth of one
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<String>,
+    /// Its share when CPU is scarce, 1 to 10000; 100 is ordinary
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10000))]
+    pub cpu_weight: Option<u64>,
+    /// Memory: 64M
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// So much of it may be moved to disk
+    #[arg(long, value_name = "SIZE")]
+    pub swap: Option<String>,
+    /// How many tasks there may be
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pids: Option<u64>,
+    /// The CPUs it may run on: 0-1,3
+    #[arg(long, value_name = "CPUS")]
+    pub cpuset: Option<String>,
+    /// Bytes a second that it may read from a disk: /dev/sda=10M
+    #[arg(long, value_name = "DEV=SIZE")]
+    pub io_read: Vec<String>,
+    /// Bytes a second that it may write to a disk
+    #[arg(long, value_name = "DEV=SIZE")]
+    pub io_write: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
 }
 
 /// `cgroup ls`

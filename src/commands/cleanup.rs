@@ -35,6 +35,10 @@ fn describe(effect: &Effect) -> String {
     match effect {
         Effect::File { path } => path.display().to_string(),
         Effect::Tree { path } => format!("{}/", path.display()),
+        Effect::Cgroup { path, .. } => format!("cgroup {}", path.display()),
+        Effect::Controllers { directory, controllers } => {
+            format!("{} handed on by {}", controllers.join(", "), directory.display())
+        }
         Effect::NetnsName { path, namespace } => {
             format!("{} (a name of net:[{namespace}])", path.display())
         }

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod image;
 pub mod inspect;
 pub mod lesson;
+pub mod limits;
 pub mod logs;
 pub mod netns;
 pub mod rights;

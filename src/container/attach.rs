@@ -36,7 +36,8 @@ const PASSED_ON: [Signal; 7] = [
 /// How long a container has to end when its terminal has hung up.
 const AFTER_HANGING_UP: Duration = Duration::from_secs(2);
 
-fn watched() -> SigSet {
+/// What is waited for while a process runs.
+pub fn watched() -> SigSet {
     PASSED_ON.into_iter().chain([Signal::SIGWINCH]).collect()
 }
 

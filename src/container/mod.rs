@@ -7,7 +7,8 @@
 //! [`kept`] which are not any more and stay, [`logs`] what they wrote.
 //! [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
 //! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
-//! lays two side by side; [`network`] is about network namespaces.
+//! lays two side by side; [`network`] is about network namespaces,
+//! [`limited`] about a command that has limits and nothing else.
 
 pub mod attach;
 pub mod chroot;
@@ -16,6 +17,7 @@ pub mod engines;
 pub mod exec;
 pub mod kept;
 pub mod launch;
+pub mod limited;
 pub mod logs;
 pub mod machine;
 pub mod network;

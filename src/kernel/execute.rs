@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Context, Error, Exit, Result};
 use crate::kernel::enter::FromInit;
 use crate::kernel::op::{Operation, World, fill, literal};
 use crate::step::{Actor, Step};
@@ -41,6 +41,9 @@ impl Operation for Execute {
             let mut step = Step { actor: Actor::Init, ..self.step() };
             fill(&mut step, world.slots);
             channel.send(&FromInit::Executing(step), &[])?;
+            // Closed by the kernel as the command starts: that is how the launcher hears of it.
+            rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC)
+                .tried(|| "fcntl(channel, FD_CLOEXEC)")?;
         }
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         let Err(errno) = nix::unistd::execve(&path[0], &argv, &env);

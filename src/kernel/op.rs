@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, chroot, clone, credentials, detached, devices, enter, execute, files, in_root, limits,
-    listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
+    binary, cgroup, chroot, clone, credentials, detached, devices, enter, execute, files, in_root,
+    limits, listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -68,16 +68,19 @@ operations! {
     CopyBinary = binary::CopyBinary,
     CopyTree = files::CopyTree,
     DeathSignal = session::DeathSignal,
+    ControlSet = cgroup::change::Set,
     EnterDir = in_root::EnterDir,
     EnterNet = netns::EnterNet,
     EnterOwner = netns::EnterOwner,
     Execute = execute::Execute,
     FillTree = tree::FillTree,
+    HandOn = cgroup::change::HandOn,
     IdMap = user::IdMap,
     Limit = limits::Limit,
     LinkUp = netlink::LinkUp,
     Listen = listen::Listen,
     LockNames = netns::LockNames,
+    MakeGroup = cgroup::change::MakeGroup,
     MakeDir = files::MakeDir,
     MakeNodes = devices::MakeNodes,
     MakeInRoot = in_root::MakeInRoot,
@@ -242,7 +245,10 @@ pub fn fill(step: &mut Step, slots: &Slots) {
 fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
     match effect {
         Effect::NetnsName { .. } => netns::identity(world),
-        Effect::File { path } | Effect::Tree { path } => super::undo::identity_of(path),
+        Effect::File { path }
+        | Effect::Tree { path }
+        | Effect::Cgroup { path, .. }
+        | Effect::Controllers { directory: path, .. } => super::undo::identity_of(path),
         // Its identity is written down by the watcher, which starts it.
         Effect::Process { what } => {
             Err(Error::new(format!("{what} is started by the watcher only")))

@@ -14,9 +14,8 @@ use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
-use crate::kernel::netns;
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::remove;
+use crate::kernel::{cgroup, netns, remove};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -153,6 +152,23 @@ pub fn step(entry: &Entry) -> Step {
             Step::new(format!("umount2(\"{path}\", MNT_DETACH)"), why)
                 .shell(format!("umount {path}; rm {path}"))
         }
+        (Effect::Cgroup { path, lent }, _) => {
+            let path = path.display();
+            let why = match lent {
+                true => "a group that a killed command left; what is in it goes back to its parent",
+                false => "a group that a killed command left, and what still runs in it",
+            };
+            Step::new(format!("rmdir(\"{path}\")"), why).shell(format!("rmdir {path}"))
+        }
+        (Effect::Controllers { directory, controllers }, _) => {
+            let file = format!("{}/cgroup.subtree_control", directory.display());
+            let value = format!("-{}", controllers.join(" -"));
+            Step::new(
+                format!("write(open(\"{file}\", O_WRONLY), \"{value}\")"),
+                "was not handed on before",
+            )
+            .shell(format!("echo '{value}' > {file}"))
+        }
         (Effect::Process { what }, Some(Identity::Process { pid, .. })) => {
             let why = format!("{what}: whoever watched over it was killed");
             Step::new(format!("pidfd_send_signal(pidfd of {pid}, SIGKILL)"), why)
@@ -182,6 +198,20 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
         }
         // Without an identity it never got its name.
         (Effect::NetnsName { .. }, _) => Ok(Undone::NotThere),
+        (Effect::Cgroup { path, lent }, identity) => match found(path, identity.as_ref(), token)? {
+            None => Ok(Undone::NotThere),
+            Some(_) => cgroup::change::remove(path, *lent).map(|()| Undone::Removed),
+        },
+        // Of an intent alone nobody knows whether it was done; keeping back what
+        // is not handed on is no error and changes nothing.
+        (Effect::Controllers { directory, controllers }, identity) if this_boot => {
+            let there = identity_of(directory).ok();
+            match there.is_some() && identity.as_ref().is_none_or(|id| there.as_ref() == Some(id)) {
+                false => Ok(Undone::NotThere),
+                true => cgroup::change::keep_back(directory, controllers).map(|()| Undone::Removed),
+            }
+        }
+        (Effect::Controllers { .. }, _) => Ok(Undone::NotThere),
         (Effect::Process { .. }, Some(Identity::Process { pid, start })) if this_boot => {
             kill(*pid, *start)
         }

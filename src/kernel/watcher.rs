@@ -30,6 +30,7 @@ enum Request {
     /// All that was made is meant to stay when the command has ended, or this tree of it.
     Keep(Option<PathBuf>),
     Clone(CloneSpec),
+    Hold,
     /// The launcher goes; what comes out of the container is beside the
     /// message, and goes to this file.
     Detach(Option<PathBuf>),
@@ -146,6 +147,12 @@ impl Watch {
         }
     }
 
+    /// When the process ends, that is told at once and nothing is undone until
+    /// [`Watch::end`]: first its counters are to be read.
+    pub fn hold(&mut self) -> Result<()> {
+        self.ask(&Request::Hold, Vec::new()).map(drop)
+    }
+
     /// A tree that this journal names is meant to stay.
     pub fn keep_tree(&mut self, tree: &Path) -> Result<()> {
         self.ask(&Request::Keep(Some(tree.to_owned())), Vec::new()).map(drop)
@@ -230,6 +237,7 @@ struct Watcher {
     to_be_detached: bool,
     /// What comes out of a detached container.
     output: log::Output,
+    hold: Hold,
 }
 
 #[derive(PartialEq, Eq)]
@@ -237,6 +245,14 @@ enum Launcher {
     Listening,
     Gone,
     Detached,
+}
+
+/// Whether the end of the process is told before anything is undone.
+#[derive(PartialEq, Eq)]
+enum Hold {
+    No,
+    Asked,
+    Told,
 }
 
 /// The watcher's whole life.
@@ -255,8 +271,9 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
     let (launcher, output) = (Launcher::Listening, log::Output::default());
+    let (to_be_detached, hold) = (false, Hold::No);
     let mut watcher =
-        Watcher { channel, journal, child: None, launcher, to_be_detached: false, output };
+        Watcher { channel, journal, child: None, launcher, to_be_detached, output, hold };
     let asked_to_end = watcher.watch();
     watcher.output.drain();
     let mut left = watcher.undo();
@@ -319,10 +336,26 @@ impl Watcher {
             } else if ready(output) {
                 self.output.pass_on();
             }
-            if self.child.as_ref().is_some_and(|child| child.status.is_some()) && !self.in_doubt() {
+            let ended = self.child.as_ref().and_then(|child| child.status);
+            if let Some(status) = ended.filter(|_| !self.in_doubt())
+                && !self.waits_for_the_launcher(status)
+            {
                 return false;
             }
         }
+    }
+
+    /// Whether the launcher wants to look before anything is undone; tells it
+    /// that the time has come.
+    fn waits_for_the_launcher(&mut self, status: Status) -> bool {
+        if self.launcher != Launcher::Listening || self.hold == Hold::No {
+            return false;
+        }
+        if self.hold == Hold::Asked {
+            self.hold = Hold::Told;
+            let _ = self.channel.send(&Reply::Exited { status, left: Vec::new() }, &[]);
+        }
+        true
     }
 
     /// Whether the launcher is about to make something: what is undone before
@@ -342,6 +375,10 @@ impl Watcher {
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
+            Request::Hold => {
+                self.hold = Hold::Asked;
+                Ok(Reply::Ok(0))
+            }
             Request::Keep(tree) => self.keep(tree.as_deref()).map(|()| Reply::Ok(0)),
             Request::Detach(path) => log::Output::to(path, fds).map(|output| {
                 (self.output, self.launcher) = (output, Launcher::Detached);

@@ -240,6 +240,9 @@ impl std::fmt::Display for Left {
             (Effect::File { path } | Effect::Tree { path } | Effect::NetnsName { path, .. }, _) => {
                 write!(f, "{}", path.display())
             }
+            (Effect::Cgroup { path, .. } | Effect::Controllers { directory: path, .. }, _) => {
+                write!(f, "{}", path.display())
+            }
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }

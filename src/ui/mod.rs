@@ -5,6 +5,7 @@
 //! plain text; colour, width and format are decided here.
 
 mod explain;
+pub mod gauge;
 pub mod keys;
 pub mod markdown;
 mod settings;

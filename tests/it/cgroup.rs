@@ -153,3 +153,97 @@ fn cgroup_ls_lists_what_is_there() {
     uth.run(["cgroup", "ls", "no-such-controller"]).one_error(2);
     uth.run(["cgroup", "show", "no-such-box"]).one_error(1);
 }
+
+fn limit(uth: &Uth, words: &str) -> crate::harness::Ran {
+    let words = words.split(' ').map(str::to_owned);
+    uth.run(["cgroup".to_owned(), "limit".to_owned()].into_iter().chain(words))
+}
+
+macro_rules! need_limits {
+    () => {
+        need!(root);
+        need!(sh "controllers cpu, memory and pids that can be written to",
+            "for c in memory pids cpu; do test -w /sys/fs/cgroup/$c/cgroup.procs || exit 1; done ||
+             test -w /sys/fs/cgroup/cgroup.subtree_control");
+    };
+}
+
+/// Nothing of it is left: no group, no journal.
+#[track_caller]
+fn nothing_left(uth: &Uth, before: &crate::machine::Machine) {
+    let patience = std::time::Duration::from_secs(2);
+    crate::machine::Machine::settles(uth, before, patience, crate::machine::base_and_progress);
+}
+
+/// The report is the last JSON on standard output.
+fn report(ran: &crate::harness::Ran) -> Value {
+    let start = ran.stdout.find("{\n").unwrap_or_else(|| panic!("{}", ran.whole()));
+    serde_json::from_str(&ran.stdout[start..]).unwrap()
+}
+
+#[test]
+fn cgroup_limit_holds_a_command_to_its_cpu_quota() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let mut command = uth.command(["cgroup", "limit", "--cpus", "0.1", "--format", "json", "--"]);
+    command.args(["timeout", "1.5", "sh", "-c", "while :; do :; done"]);
+    let ran = uth.wait(command).exits(124);
+    let usage = &report(&ran)["usage"];
+    assert_eq!(
+        (&usage["cpu_quota_us"], &usage["cpu_period_us"]),
+        (&10_000.into(), &100_000.into())
+    );
+    assert!(usage["throttled"].as_u64().unwrap() > 0, "{usage}");
+    // However busy the machine: never more than the quota in each period that there was.
+    let allowed = (usage["periods"].as_u64().unwrap() + 2) * 10_000_000;
+    assert!(usage["cpu_ns"].as_u64().unwrap() <= allowed * 11 / 10, "{usage}");
+    nothing_left(&uth, &before);
+}
+
+#[test]
+fn cgroup_limit_kills_what_takes_too_much_memory() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let ran = limit(&uth, "--memory 16M --format json -- tail /dev/zero").exits(137);
+    let report = report(&ran);
+    assert_eq!(report["signal"], 9);
+    assert_eq!(report["usage"]["oom_kills"], 1, "{report}");
+    assert!(report["usage"]["memory_peak"].as_u64().unwrap() <= 16 << 20, "{report}");
+    nothing_left(&uth, &before);
+}
+
+#[test]
+fn cgroup_limit_stops_forks_and_ends_what_is_left_running() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let mut command = uth.command(["cgroup", "limit", "--pids", "4", "--format", "json", "--"]);
+    command.args(["sh", "-c", "for i in 1 2 3 4 5 6; do sleep 600 & done 2>/dev/null; exit 7"]);
+    let ran = uth.wait(command);
+    assert!(matches!(ran.code, Some(2 | 7)), "{}", ran.whole());
+    let usage = &report(&ran)["usage"];
+    assert_eq!(usage["tasks_limit"], 4);
+    assert!(
+        usage["tasks_refused"].is_null() || usage["tasks_refused"].as_u64() > Some(0),
+        "{usage}"
+    );
+    nothing_left(&uth, &before);
+}
+
+#[test]
+fn cgroup_limit_says_what_is_wrong() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    limit(&uth, "-- true").one_error(2);
+    limit(&uth, "--memory lots -- true").one_error(2);
+    limit(&uth, "--cpus 0 -- true").one_error(2);
+    limit(&uth, "--pids 9 -- no-such-program").one_error(127);
+    limit(&uth, "--cpuset 4095 -- true").one_error(1);
+    limit(&uth, "--pids 20 --memory 64M -- sh -c true").ok();
+    let plan = limit(&uth, "--pids 20 --dry-run -- true").ok();
+    assert!(plan.stdout.contains("pids.max"), "{}", plan.whole());
+    nothing_left(&uth, &before);
+}

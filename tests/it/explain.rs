@@ -237,6 +237,19 @@ fn explain_agrees_with_strace_on_exec() {
 }
 
 #[test]
+fn explain_agrees_with_strace_on_cgroup_limit() {
+    need!(root);
+    need!(tool "strace");
+    need!(sh "a cgroup controller for tasks that can be written to",
+        "test -w /sys/fs/cgroup/pids/cgroup.procs || test -w /sys/fs/cgroup/cgroup.subtree_control");
+    let uth = Uth::new();
+    let (said, done) = both(&uth, &["cgroup", "limit", "--pids", "20", "--", "true"]);
+    assert!(done[&Role::Launcher].len() >= 3, "strace saw too little: {done:#?}");
+    assert!(done[&Role::Init].len() >= 4, "strace saw too little: {done:#?}");
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
+}
+
+#[test]
 fn explain_agrees_with_strace_on_expose() {
     need!(root);
     need!(tool "strace");

@@ -210,6 +210,26 @@ fn killed_anywhere_exec_leaves_nothing() {
     strike_all(&["exec", "box", "true"], true, false);
 }
 
+macro_rules! need_cgroups {
+    () => {
+        need!(root);
+        need!(sh "cgroup hierarchies that can be written to",
+            "test -w /sys/fs/cgroup/memory/cgroup.procs || test -w /sys/fs/cgroup/cgroup.subtree_control");
+    };
+}
+
+#[test]
+fn killed_anywhere_cgroup_limit_leaves_nothing() {
+    need_cgroups!();
+    strike_all(&["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"], false, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_cgroup_limit_is_cleaned_up() {
+    need_cgroups!();
+    strike_all(&["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"], false, true);
+}
+
 #[test]
 fn killed_anywhere_expose_leaves_a_whole_name_or_none() {
     need!(root);

@@ -1,11 +1,13 @@
 //! `cgroup`: limits, and what is used of them.
 
+mod limit;
 mod ls;
 mod show;
 mod tree;
 
 use std::path::Path;
 
+use crate::cli::Global;
 use crate::cli::cgroup::Cgroup;
 use crate::container::target;
 use crate::error::{Error, Result};
@@ -16,11 +18,12 @@ use crate::ui::Screen;
 const PROC: &str = "/proc";
 
 /// Performs a `cgroup` command.
-pub fn run(command: &Cgroup, screen: &mut Screen) -> Result<u8> {
+pub fn run(command: &Cgroup, global: &Global, screen: &mut Screen) -> Result<u8> {
     let proc = Path::new(PROC);
     match command {
         Cgroup::Ls(args) => ls::run(proc, args, screen),
         Cgroup::Tree => tree::run(proc, screen),
+        Cgroup::Limit(args) => limit::run(args, global, screen),
         Cgroup::Show(args) => show::run(proc, args, screen),
     }
 }

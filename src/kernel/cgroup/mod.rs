@@ -3,9 +3,11 @@
 //! There are two versions, and a machine can use both at once (hybrid), so
 //! which one rules is asked for each controller, never for the machine.
 
+pub mod change;
 mod files;
 pub mod group;
 mod hierarchy;
+pub mod limit;
 pub mod unit;
 mod v1;
 mod v2;
