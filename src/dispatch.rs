@@ -89,6 +89,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Cleanup(args) => commands::cleanup::run(&args, global, screen),
         Command::Completions(args) => commands::setup::completions(&args, screen),
         Command::Man(args) => commands::setup::man(&args, screen),
+        Command::Load { kind, amount } => Ok(commands::cgroup::load(&kind, amount)),
         Command::Init => Ok(commands::container::init()), // `under-the-hood -q __init`
     }
 }

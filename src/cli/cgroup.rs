@@ -1,6 +1,6 @@
 //! Control groups: `cgroup ls`, `cgroup tree`, `cgroup show`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// How much of the machine a group of processes may use.
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,46 @@ pub enum Cgroup {
     /// is removed; whatever the command left running in it is ended. With
     /// --format json the report follows the command's own output.
     Limit(Limit),
+    /// Make limits bite, and read in the kernel's counters that they did
+    ///
+    /// Bounded loads of our own, each in a group made for it: a loop held to its
+    /// CPU quota, memory that is not granted, forks that fail, a disk read slowly.
+    /// Exits with 3 when a limit did not hold, with 4 when none could be tried.
+    Prove(Prove),
+    /// Show what a running group uses, again and again
+    Watch(Watch),
+}
+
+/// `cgroup prove`
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// Which limit
+    #[arg(value_enum, default_value_t = Proof::All)]
+    pub what: Proof,
+}
+
+/// A limit that can be proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Proof {
+    Cpu,
+    Memory,
+    Pids,
+    Io,
+    All,
+}
+
+/// `cgroup watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// A pid, a container's name or id, ENGINE:NAME, or a group's path
+    pub target: String,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    pub interval: f64,
+    /// Stop after so many looks
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
 }
 
 /// `cgroup limit`

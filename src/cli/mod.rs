@@ -109,4 +109,12 @@ pub enum Command {
     /// The first program in a container, before it becomes the command
     #[command(name = "__init", hide = true)]
     Init,
+    /// A bounded load for `cgroup prove`
+    #[command(name = "__load", hide = true)]
+    Load {
+        /// `cpu`, `memory`, `forks` or `read`
+        kind: String,
+        /// Milliseconds, bytes or forks
+        amount: u64,
+    },
 }

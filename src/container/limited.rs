@@ -1,7 +1,8 @@
 //! A command of this machine in a group with limits: no namespace, no image,
 //! only a cgroup. (`cgroup limit`; a container is that and more.)
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
@@ -31,6 +32,17 @@ pub struct Plan {
     launcher: Vec<Op>,
     command: Vec<Op>,
     group: Group,
+}
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Request {
+    /// Its limits.
+    pub limits: Limits,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Whether nothing of what it says is to be seen.
+    pub silent: bool,
 }
 
 /// How it went.
@@ -89,15 +101,14 @@ impl Plan {
 
 /// Runs the command to its end; `tick` is called twice a second with what it uses.
 pub fn run(
-    limits: &Limits,
-    command: &[String],
+    request: &Request,
     observer: &mut dyn Observer,
     tick: &mut dyn FnMut(&Usage),
 ) -> Result<Outcome> {
-    let line = format!("cgroup limit {}", command.join(" "));
+    let line = format!("cgroup limit {}", request.command.join(" "));
     let mut watch = Watch::start(Place::Run, &line)?;
     hold_signals()?;
-    match start(limits, command, &mut watch, observer) {
+    match start(request, &mut watch, observer) {
         Err(error) => {
             watch.end();
             Err(error)
@@ -114,25 +125,19 @@ pub fn run(
 }
 
 fn start(
-    limits: &Limits,
-    command: &[String],
+    request: &Request,
     watch: &mut Watch,
     observer: &mut dyn Observer,
 ) -> Result<(PidFd, Group)> {
     // Read only now: the watcher is one of the processes that may have to move.
-    let plan = Plan::new(limits, command, watch.token())?;
+    let plan = Plan::new(&request.limits, &request.command, watch.token())?;
     watch.hold()?;
     let (ours, theirs) = Channel::pair()?;
     let parent = PidFd::open(watch.pid())?;
     let mut slots = Slots::default();
     let mut world = World::new(&mut slots);
-    let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().tried(|| "dup()");
-    world.hand_over = vec![
-        own(std::io::stdin().as_fd())?,
-        own(std::io::stdout().as_fd())?,
-        own(std::io::stderr().as_fd())?,
-        theirs.into(),
-    ];
+    world.hand_over = streams(request.silent)?;
+    world.hand_over.push(theirs.into());
     world.watch = Some(watch);
     let told = observer.wants_steps();
     let result = (|| {
@@ -148,6 +153,19 @@ fn start(
         _ => error,
     })?;
     Ok((process, plan.group))
+}
+
+/// What becomes 0, 1 and 2 of the command.
+fn streams(silent: bool) -> Result<Vec<OwnedFd>> {
+    if silent {
+        let null = File::options().read(true).write(true).open("/dev/null");
+        let null = OwnedFd::from(null.tried(|| "open(\"/dev/null\")")?);
+        let again = || null.try_clone().tried(|| "dup()");
+        return Ok(vec![again()?, again()?, again()?]);
+    }
+    let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().tried(|| "dup()");
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    Ok(vec![own(stdin.as_fd())?, own(stdout.as_fd())?, own(stderr.as_fd())?])
 }
 
 /// Until the command has ended; signals that come meanwhile are passed on.

@@ -18,6 +18,7 @@ pub mod host;
 pub mod in_root;
 pub mod limits;
 pub mod listen;
+pub mod load;
 pub mod log;
 pub mod mount;
 pub mod mountinfo;

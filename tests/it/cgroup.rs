@@ -247,3 +247,45 @@ fn cgroup_limit_says_what_is_wrong() {
     assert!(plan.stdout.contains("pids.max"), "{}", plan.whole());
     nothing_left(&uth, &before);
 }
+
+/// What can be proven on any machine, however busy: nothing gets more than it may.
+#[test]
+fn cgroup_prove_makes_limits_bite() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    for what in ["memory", "pids"] {
+        let ran = uth.run(["cgroup", "prove", what, "--format", "json"]).ok();
+        let proof = &ran.json()["proofs"][0];
+        assert_eq!(proof["verdict"], "holds", "{}", ran.whole());
+        assert_ne!(proof["before"], proof["after"], "{}", ran.whole());
+    }
+    let ran = uth.run(["cgroup", "prove", "cpu", "--format", "json"]);
+    let proof = &ran.json()["proofs"][0];
+    let usage = &proof["usage"];
+    let most = usage["periods"].as_u64().unwrap() * 22_000_000;
+    assert!(usage["cpu_ns"].as_u64().unwrap() <= most, "{}", ran.whole());
+    assert!(usage["throttled"].as_u64().unwrap() > 0, "{}", ran.whole());
+    let code = if proof["verdict"] == "holds" { 0 } else { 3 };
+    ran.exits(code);
+    nothing_left(&uth, &before);
+}
+
+#[test]
+fn cgroup_watch_shows_a_group_as_it_is() {
+    need_v1!();
+    let groups = Groups::make("uth-test-watch", &["memory", "pids"]);
+    groups.set(1, "pids.max", "20");
+    let uth = Uth::new();
+    let target = groups.sleep.id().to_string();
+    let words = ["cgroup", "watch", &target, "--count", "2", "--interval", "0.1"];
+    let ran = uth.run(words).ok();
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.whole());
+    assert!(ran.stdout.contains("tasks 1 of 20"), "{}", ran.whole());
+    let ran = uth.run(words.into_iter().chain(["--format", "json"])).ok();
+    let line: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["usage"]["tasks"], &line["usage"]["tasks_limit"]), (&1.into(), &20.into()));
+    // A group that goes is the end of it.
+    drop(groups);
+    uth.run(["cgroup", "watch", "/uth-test-watch"]).one_error(1);
+}

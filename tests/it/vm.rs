@@ -168,3 +168,75 @@ fn vm_program_is_static() {
     let program = std::fs::read(Path::new(STATIC).join("under-the-hood")).unwrap();
     assert!(!program.windows(8).any(|bytes| bytes == b"/ld-linu"), "it names a loader");
 }
+
+/// Limits of version 2, by root and by an ordinary user, to whom systemd's user
+/// manager delegates a group; nothing is left, and the settings are as before.
+fn limits_of_version_2(user: &str) {
+    let script = "cd /tmp; state() { find /sys/fs/cgroup -name cgroup.subtree_control | sort | \
+            grep -v user@ | xargs grep -H . ; find /sys/fs/cgroup -name 'under-the-hood*'; }; \
+        state >before; set -e; \
+        $UTH cgroup prove cpu --format json >cpu || test $? = 3; \
+        $UTH cgroup prove memory --format json >memory; $UTH cgroup prove pids --format json >pids; \
+        $UTH cgroup limit --memory 32M --pids 30 --format json -- \
+            sh -c 'cat /proc/self/cgroup >&2; echo in' >limit 2>groups; \
+        state >after; cmp before after >&2; cat cpu memory pids; tail -n +2 limit; cat groups >&2";
+    let ran = inside(user, script).ok();
+    let values = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<serde_json::Value>();
+    let values: Vec<_> = values.map(|value| value.unwrap()).collect();
+    assert_eq!(values.len(), 4, "{}", ran.whole());
+    let usage = &values[0]["proofs"][0]["usage"];
+    assert!(usage["throttled"].as_u64().unwrap() > 0, "{}", ran.whole());
+    assert!(usage["cpu_ns"].as_u64() <= Some(usage["periods"].as_u64().unwrap() * 22_000_000));
+    for proof in &values[1..3] {
+        assert_eq!(proof["proofs"][0]["verdict"], "holds", "{}", ran.whole());
+    }
+    let usage = &values[3]["usage"];
+    assert_eq!((&usage["memory_limit"], &usage["tasks_limit"]), (&(32 << 20).into(), &30.into()));
+    assert!(
+        ran.stderr.contains("0::/") && ran.stderr.contains("under-the-hood-"),
+        "{}",
+        ran.whole()
+    );
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn limits_of_version_2_for_root_vm() {
+    need_static!();
+    limits_of_version_2("root");
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn limits_of_version_2_for_an_ordinary_user_vm() {
+    need_static!();
+    limits_of_version_2("learner");
+}
+
+/// What version 2 shows is what its files say.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn cgroups_of_version_2_are_shown_vm() {
+    need_static!();
+    let script = "set -e; g=/sys/fs/cgroup/shown; mkdir $g; echo 67108864 >$g/memory.max; \
+        echo '20000 100000' >$g/cpu.max; echo 20 >$g/pids.max; sleep 60 & echo $! >$g/cgroup.procs; \
+        $UTH cgroup show $! --format json; $UTH cgroup tree --format json; \
+        $UTH cgroup ls --format json; $UTH sched ps --format json";
+    let ran = inside("root", script).ok();
+    let values = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<serde_json::Value>();
+    let values: Vec<_> = values.map(|value| value.unwrap()).collect();
+    let shown = values[0]["values"].as_array().unwrap();
+    let words = |file: &str| {
+        let found = shown.iter().find(|v| v["file"] == format!("/sys/fs/cgroup/shown/{file}"));
+        found.unwrap_or_else(|| panic!("{file}: {}", ran.whole()))["words"].clone()
+    };
+    assert_eq!(words("memory.max"), "64 MiB");
+    assert_eq!(words("cpu.max"), "0.2 CPUs: 20 ms in every 100 ms");
+    assert_eq!(words("pids.max"), "20");
+    let groups = values[1]["cgroups"].as_array().unwrap();
+    let group = groups.iter().find(|group| group["path"] == "/shown").unwrap();
+    assert_eq!((&group["cpu_quota_us"], &group["tasks_limit"]), (&20_000.into(), &20.into()));
+    let files = values[2]["directories"][0]["files"].as_array().unwrap();
+    assert!(files.iter().all(|file| file["text"].is_string()), "{}", values[2]);
+    assert!(values[3]["tasks"].as_array().unwrap().iter().any(|t| t["cgroup_weight"] == 100));
+}

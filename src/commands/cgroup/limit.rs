@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::cli::Global;
 use crate::cli::cgroup::Limit;
 use crate::commands::limits::of_limit;
-use crate::container::limited::{self, Outcome, Plan};
+use crate::container::limited::{self, Outcome, Plan, Request};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::cgroup::limit::must_ask_systemd;
 use crate::kernel::cgroup::unit::{bytes, cpus, time};
@@ -36,6 +36,7 @@ pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
         let plan = Plan::new(&limits, &args.command, "$id")?;
         return screen.plan(&plan.steps()).map(|()| 0);
     }
+    let request = Request { limits, command: args.command.clone(), silent: false };
     let gauges = screen.shows_gauges();
     let mut last: Option<(Instant, Usage)> = None;
     // The screen hears of steps before the command starts, and ticks come after.
@@ -48,7 +49,7 @@ pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
         }
         last = Some((Instant::now(), usage.clone()));
     };
-    let outcome = limited::run(&limits, &args.command, screen, &mut tick);
+    let outcome = limited::run(&request, screen, &mut tick);
     if gauges {
         screen.gauge_end();
     }
@@ -93,7 +94,7 @@ fn ask_systemd(global: &Global, screen: &mut Screen) -> Result<u8> {
 }
 
 /// One line of gauges.
-fn line(usage: &Usage, last: Option<&(Instant, Usage)>, width: usize) -> String {
+pub(super) fn line(usage: &Usage, last: Option<&(Instant, Usage)>, width: usize) -> String {
     let mut parts = Vec::new();
     if let (Some(cpu), Some((when, before))) = (usage.cpu, last) {
         let used = cpu.saturating_sub(before.cpu.unwrap_or(cpu)) as f64;

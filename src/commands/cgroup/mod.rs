@@ -2,8 +2,10 @@
 
 mod limit;
 mod ls;
+mod prove;
 mod show;
 mod tree;
+mod watch;
 
 use std::path::Path;
 
@@ -12,6 +14,7 @@ use crate::cli::cgroup::Cgroup;
 use crate::container::target;
 use crate::error::{Error, Result};
 use crate::kernel::cgroup::{self, Group};
+use crate::kernel::load;
 use crate::ui::Screen;
 
 /// Where everything about processes is read.
@@ -24,6 +27,8 @@ pub fn run(command: &Cgroup, global: &Global, screen: &mut Screen) -> Result<u8>
         Cgroup::Ls(args) => ls::run(proc, args, screen),
         Cgroup::Tree => tree::run(proc, screen),
         Cgroup::Limit(args) => limit::run(args, global, screen),
+        Cgroup::Prove(args) => prove::run(args, screen),
+        Cgroup::Watch(args) => watch::run(proc, args, screen),
         Cgroup::Show(args) => show::run(proc, args, screen),
     }
 }
@@ -57,4 +62,15 @@ fn by_path(proc: &Path, path: &str) -> Result<Group> {
 fn none_mounted() -> Error {
     Error::cannot("no cgroup hierarchy is mounted in our sight")
         .hint("As root: `mount -t cgroup2 none /sys/fs/cgroup`.")
+}
+
+/// `__load`: what `cgroup prove` starts in the groups it makes.
+pub fn load(kind: &str, amount: u64) -> u8 {
+    match kind {
+        "cpu" => load::cpu(amount),
+        "memory" => load::memory(amount),
+        "forks" => load::forks(amount),
+        "read" => load::read(amount),
+        _ => 2,
+    }
 }
