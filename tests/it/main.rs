@@ -29,6 +29,7 @@ mod interop;
 mod kill;
 mod lessons;
 mod life;
+mod many;
 mod netns;
 mod readme;
 mod rights;

@@ -1,0 +1,235 @@
+//! How long a container takes from the command line to its end, beside other
+//! programs that start one on the same root file system, and beside a lower
+//! bound: a process that makes only the system calls it cannot do without.
+//!
+//! `cargo bench --bench startup`, as root. The contenders take turns, so that
+//! what else the machine does meets all of them. They do not do the same:
+//! runc and crun make a cgroup as well; bwrap and unshare set no seccomp
+//! filter, no limits on capabilities and no /dev of their own making.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use under_the_hood::kernel::raw;
+
+const ROUNDS: usize = 40;
+/// The part of runc's time that ours may take, and how often the lower bound's.
+const OF_RUNC: f64 = 0.25;
+const OF_BOUND: f64 = 1.7;
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args().collect();
+    if let [_, mode, tree, staging] = args.as_slice()
+        && mode == "--lower-bound"
+    {
+        return lower_bound(tree, staging);
+    }
+    match compare() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            say(&format!("skipped: {reason}"));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Somebody who starts `/bin/true` in a container.
+struct Contender {
+    name: &'static str,
+    command: Command,
+    times: Vec<Duration>,
+}
+
+/// Measures, prints, and says whether the promises hold.
+fn compare() -> Result<bool, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("needs root, as runc does".to_owned());
+    }
+    let home = tempfile::TempDir::with_prefix("uth-bench-").map_err(|error| error.to_string())?;
+    let mut contenders = contenders(home.path())?;
+    contenders.retain_mut(works);
+    for _ in 0..ROUNDS {
+        for contender in &mut contenders {
+            let start = Instant::now();
+            let status = contender.command.status();
+            contender.times.push(start.elapsed());
+            if !status.is_ok_and(|status| status.success()) {
+                return Err(format!("{} failed half-way", contender.name));
+            }
+        }
+    }
+    say(&format!("/bin/true in a container, {ROUNDS} rounds in turns (ms)"));
+    say("                                     least  median");
+    for contender in &mut contenders {
+        contender.times.sort();
+        let (least, median) = (ms(contender.times[0]), ms(contender.times[ROUNDS / 2]));
+        say(&format!("  {:<34} {least:>6.1}  {median:>6.1}", contender.name));
+    }
+    let ratio = |to: &str| {
+        let least = |name: &str| contenders.iter().find(|c| c.name == name).map(|c| ms(c.times[0]));
+        Some(least("under-the-hood run")? / least(to)?)
+    };
+    let mut holds = true;
+    for (to, most) in [("runc run", OF_RUNC), ("the lower bound", OF_BOUND)] {
+        if let Some(ratio) = ratio(to) {
+            say(&format!("ours / {to:<20} {ratio:.2}   (at most {most})"));
+            holds &= ratio <= most;
+        }
+    }
+    Ok(holds)
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Whether it can be measured here; says why not.
+fn works(contender: &mut Contender) -> bool {
+    let why = match contender.command.stderr(Stdio::piped()).output() {
+        Err(error) => error.to_string(),
+        Ok(output) if output.status.success() => {
+            contender.command.stderr(Stdio::null());
+            return true;
+        }
+        Ok(output) => {
+            String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("").to_owned()
+        }
+    };
+    say(&format!("not measured: {}: {why}", contender.name));
+    false
+}
+
+fn contenders(home: &Path) -> Result<Vec<Contender>, String> {
+    let ours = env!("CARGO_BIN_EXE_under-the-hood");
+    let mut make = Command::new(ours);
+    make.args(["run", "base", "true"]).env("UTH_HOME", home).stdout(Stdio::null());
+    if !make.status().is_ok_and(|status| status.success()) {
+        return Err("under-the-hood cannot start a container here".to_owned());
+    }
+    let tree = tree(home).ok_or("there is no root file system")?;
+    let staging = tree.with_file_name("mnt");
+    let (tree, staging) = (tree.display().to_string(), staging.display().to_string());
+    let bundle = bundle(home, &tree).map_err(|error| error.to_string())?;
+    let own = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
+    let list: [(&str, &[&str]); 6] = [
+        ("under-the-hood run", &[ours, "run", "--network", "none", "base", "/bin/true"]),
+        ("the lower bound", &[&own, "--lower-bound", &tree, &staging]),
+        ("unshare ... chroot", &["unshare", "-muinpC", "--fork", "chroot", &tree, "/bin/true"]),
+        (
+            "bwrap --unshare-all",
+            &[
+                "bwrap",
+                "--unshare-all",
+                "--bind",
+                &tree,
+                "/",
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "/bin/true",
+            ],
+        ),
+        ("crun run", &["crun", "run", "--bundle", &bundle, "uth-bench"]),
+        ("runc run", &["runc", "run", "--bundle", &bundle, "uth-bench"]),
+    ];
+    let contender = |(name, words): (&'static str, &[&str])| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).env("UTH_HOME", home);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Contender { name, command, times: Vec::new() }
+    };
+    Ok(list.into_iter().map(contender).collect())
+}
+
+fn tree(home: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(home.join("data/rootfs")).ok()?;
+    entries.flatten().map(|entry| entry.path().join("tree")).find(|tree| tree.is_dir())
+}
+
+/// What runc and crun are told: runc's own example, with this root and command.
+fn bundle(home: &Path, tree: &str) -> std::io::Result<String> {
+    let bundle = home.join("bundle");
+    std::fs::create_dir(&bundle)?;
+    let path = bundle.join("config.json");
+    if !Command::new("runc").arg("spec").current_dir(&bundle).status()?.success() {
+        return Err(std::io::Error::other("runc spec failed"));
+    }
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+    config["root"]["path"] = tree.into();
+    config["process"]["args"] = serde_json::json!(["/bin/true"]);
+    config["process"]["terminal"] = false.into();
+    // A limit above what this machine grants is refused, and is not what is measured.
+    config["process"]["rlimits"] = serde_json::json!([]);
+    std::fs::write(path, config.to_string())?;
+    Ok(bundle.display().to_string())
+}
+
+/// The same namespaces and mounts, and nothing else: no watcher, no journal, no
+/// program of our own in there, no filter, all capabilities.
+fn lower_bound(tree: &str, staging: &str) -> ExitCode {
+    let flags = libc::CLONE_NEWNS
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWCGROUP;
+    match raw::clone3(u64::from(flags.cast_unsigned())) {
+        Ok(None) => {
+            let failed = contained(tree, staging);
+            say(&format!("{failed:?}"));
+            raw::exit_now(1)
+        }
+        Ok(Some((pid, _pidfd))) => {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            match nix::sys::wait::waitpid(pid, None) {
+                Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            }
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// From inside the namespaces to /bin/true; returns only when something failed.
+fn contained(tree: &str, staging: &str) -> std::io::Result<()> {
+    let none = None::<&str>;
+    let plain = MsFlags::empty();
+    let root = format!("{staging}/root");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount(Some("tmpfs"), staging, Some("tmpfs"), plain, none)?;
+    for name in ["root", "upper", "work"] {
+        std::fs::create_dir(format!("{staging}/{name}"))?;
+    }
+    let layers = format!("lowerdir={tree},upperdir={staging}/upper,workdir={staging}/work");
+    mount(Some("overlay"), root.as_str(), Some("overlay"), plain, Some(layers.as_str()))?;
+    mount(Some("proc"), format!("{root}/proc").as_str(), Some("proc"), plain, none)?;
+    mount(Some("sysfs"), format!("{root}/sys").as_str(), Some("sysfs"), plain, none)?;
+    mount(Some("tmpfs"), format!("{root}/dev").as_str(), Some("tmpfs"), plain, none)?;
+    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+        let (source, target) = (format!("/dev/{name}"), format!("{root}/dev/{name}"));
+        std::fs::write(&target, "")?;
+        mount(Some(source.as_str()), target.as_str(), none, MsFlags::MS_BIND, none)?;
+    }
+    for (name, kind) in [("pts", "devpts"), ("shm", "tmpfs"), ("mqueue", "mqueue")] {
+        let target = format!("{root}/dev/{name}");
+        std::fs::create_dir(&target)?;
+        mount(Some(kind), target.as_str(), Some(kind), plain, none)?;
+    }
+    std::fs::create_dir(format!("{root}/.old"))?;
+    std::env::set_current_dir(&root)?;
+    nix::unistd::pivot_root(".", ".old")?;
+    std::env::set_current_dir("/")?;
+    umount2("/.old", MntFlags::MNT_DETACH)?;
+    nix::unistd::sethostname("bound")?;
+    Err(Command::new("/bin/true").exec())
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
