@@ -53,8 +53,22 @@ pub fn own(words: &[String], world: &World, color: bool, width: usize) -> Result
 /// A line for the machine's shell.
 pub fn shell(line: &str, world: &World) -> Result<Done> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", line]);
+    command.args(["-c", &by_its_own_name(line, &world.program)]);
     capture(command, world)
+}
+
+/// A lesson calls this program `under-the-hood`; whoever keeps it under another
+/// name still means this one.
+fn by_its_own_name(line: &str, program: &Path) -> String {
+    let known = super::review::PROGRAM;
+    if program.file_name().is_none_or(|name| name == known) {
+        return line.to_owned();
+    }
+    let path = format!("'{}'", program.to_string_lossy().replace('\'', r"'\''"));
+    line.split(' ')
+        .map(|word| if word == known { &path } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn capture(mut command: Command, world: &World) -> Result<Done> {
@@ -111,6 +125,14 @@ mod tests {
     fn a_line_gives_its_exit_code_and_both_streams_in_order() {
         let done = shell("echo a; echo b >&2; echo c; exit 3", &World::default()).unwrap();
         assert_eq!((done.exit, done.output.as_str()), (3, "a\nb\nc\n"));
+    }
+
+    #[test]
+    fn the_program_is_found_under_another_name_too() {
+        let line = "! under-the-hood exec -d box ls /under-the-hood";
+        assert_eq!(by_its_own_name(line, Path::new("/bin/under-the-hood")), line);
+        let other = by_its_own_name(line, Path::new("/my bin/uth"));
+        assert_eq!(other, "! '/my bin/uth' exec -d box ls /under-the-hood");
     }
 
     #[test]
