@@ -43,6 +43,29 @@ pub enum Effect {
         /// Those that were not handed on before.
         controllers: Vec<String>,
     },
+    /// Our end of a virtual cable.
+    Veth {
+        /// Its name, which carries the journal's token.
+        name: String,
+        /// The network namespace that it is in.
+        netns: u64,
+    },
+    /// A bridge: undone when its last cable is gone.
+    Bridge {
+        /// Its name.
+        name: String,
+        /// Its hardware address, by which it is told from another.
+        mac: String,
+        /// The network namespace that it is in.
+        netns: u64,
+    },
+    /// A table of packet rules.
+    NftTable {
+        /// Its name, which carries the journal's token.
+        name: String,
+        /// The network namespace that it is in.
+        netns: u64,
+    },
     /// A process: undone by SIGKILL.
     Process {
         /// What it is, for people: `container box`.
@@ -62,6 +85,13 @@ pub enum Identity {
         /// `st_ino`.
         ino: u64,
     },
+    /// A network interface, by its index: no other gets the same one in that namespace.
+    Link {
+        /// The index.
+        index: u32,
+    },
+    /// Its name carries the journal's token, and that says it all.
+    Token,
     /// A process, by pid and field 22 of `/proc/PID/stat` (clock ticks since boot).
     Process {
         /// The pid in the host's namespace.

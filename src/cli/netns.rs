@@ -33,6 +33,12 @@ pub enum Netns {
     Expose(Expose),
     /// Take back a name that `netns expose` gave
     Hide(Hide),
+    /// Give it a way out: a cable to a bridge, an address, a default route, NAT
+    ///
+    /// It stays connected until `--undo`, `cleanup`, or the end of the namespace.
+    /// --explain shows each step. NAT is in a table of its own: no rule of others
+    /// is touched.
+    Connect(Connect),
 }
 
 /// `netns addr`
@@ -87,4 +93,20 @@ pub struct Expose {
 pub struct Hide {
     /// The name
     pub name: String,
+}
+
+/// `netns connect`
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// A pid, a container, or a name under /run/netns
+    pub target: String,
+    /// The bridge; it is made when it is not there
+    #[arg(long, default_value = crate::container::network::bridge::BRIDGE, value_name = "NAME")]
+    pub bridge: String,
+    /// The addresses of a new bridge (default: 10.213.0.0/24)
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    pub subnet: Option<String>,
+    /// Take the connection back
+    #[arg(long, conflicts_with_all = ["bridge", "subnet"])]
+    pub undo: bool,
 }

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use crate::cli::container::{ProcessFlags, RightsFlags};
-use crate::container::spec::Network;
 
 /// Start a container: new namespaces, a root file system of its own, fewer
 /// capabilities, a seccomp filter; then your command as its pid 1.
@@ -44,9 +43,6 @@ pub struct Run {
     /// Start it below an init of ours, which reaps orphans and passes signals on
     #[arg(long)]
     pub init: bool,
-    /// Which network it gets
-    #[arg(long, value_enum, default_value_t)]
-    pub network: Network,
     /// The image: `base`
     pub image: String,
     /// The command and its arguments (default: the image's shell)
@@ -58,6 +54,9 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub limits: LimitFlags,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: NetworkFlags,
 }
 
 /// What its processes may use.
@@ -85,4 +84,20 @@ pub struct FileFlags {
     /// Make its root file system read-only
     #[arg(long)]
     pub read_only: bool,
+}
+
+/// Which network a container gets.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkFlags {
+    /// none: only a loopback interface of its own; bridge: a way out, an address of its
+    /// own; host: the host's network; container:NAME: that of another (default: none)
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<String>,
+    /// Make a port of the host lead into the container (and give it a bridge)
+    #[arg(long, short, value_name = "[IP:]HOST:CONTAINER[/udp]")]
+    pub publish: Vec<String>,
+    /// A name server instead of the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<String>,
 }

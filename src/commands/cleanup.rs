@@ -42,6 +42,9 @@ fn describe(effect: &Effect) -> String {
         Effect::NetnsName { path, namespace } => {
             format!("{} (a name of net:[{namespace}])", path.display())
         }
+        Effect::Veth { name, .. } => format!("interface {name}"),
+        Effect::Bridge { name, .. } => format!("bridge {name}"),
+        Effect::NftTable { name, .. } => format!("packet rules, table ip {name}"),
         Effect::Process { what } => what.clone(),
     }
 }

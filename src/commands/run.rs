@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Global;
-use crate::cli::run::Run;
+use crate::cli::run::{NetworkFlags, Run};
 use crate::commands::container::{before_the_command, process};
 use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
 use crate::container::kept;
@@ -11,8 +11,9 @@ use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
 use crate::container::passwd::Accounts;
 use crate::container::plan;
+use crate::container::registry;
 use crate::container::spec::{
-    Files, Rights, Spec, check_hostname, check_name, limits, oom_score, usage,
+    Files, Network, NetworkKind, Rights, Spec, check_hostname, check_name, limits, oom_score, usage,
 };
 use crate::error::{Error, Result};
 use crate::image::{self, base};
@@ -26,6 +27,7 @@ struct Asked {
     files: Files,
     limits: Vec<Limit>,
     oom_score: Option<i32>,
+    network: Network,
 }
 
 /// `run`
@@ -41,7 +43,8 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
         keeping_is_possible(&machine)?;
     }
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
-    let asked = Asked { rights, files, limits, oom_score };
+    let network = network(&args.network, &machine)?;
+    let asked = Asked { rights, files, limits, oom_score, network };
     if args.rights.privileged {
         warn_of_privileged(&machine, screen);
     }
@@ -111,6 +114,29 @@ fn whereabouts(spec: &Spec) -> String {
     format!("what it changed is in {own}/upper; `under-the-hood rm {}` removes it.", spec.name)
 }
 
+/// What the network flags say, and who is on the bridge already.
+fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
+    let mut network = Network::parse(flags.network.as_deref(), &flags.publish, &flags.dns)?;
+    let root = rustix::process::geteuid().is_root();
+    let joins = matches!(network.kind, NetworkKind::Container(_));
+    if joins && root && machine.user.is_some() {
+        return Err(usage("--userns and --network container:NAME".to_owned()).said(
+            "that network belongs to another user namespace, in which the new container has no say",
+        ));
+    }
+    if (joins || network.kind == NetworkKind::Bridge) && !root {
+        return Err(Error::cannot("this network needs root")
+            .said("a cable ends in the host's network namespace, and an ordinary user may change nothing there")
+            .hint("Use sudo; or --network none, or --network host."));
+    }
+    if network.kind == NetworkKind::Bridge {
+        let running = registry::list()?.into_iter();
+        network.neighbours =
+            running.filter_map(|other| Some((other.address?, other.name))).collect();
+    }
+    Ok(network)
+}
+
 /// The plan, after that of the image when there is none yet.
 fn dry_run(args: &Run, asked: Asked, machine: &Machine, screen: &mut Screen) -> Result<u8> {
     let (mut steps, rootfs) = match base::find()? {
@@ -171,7 +197,7 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Sp
         image: args.image.clone(),
         rootfs,
         files: asked.files,
-        network: args.network,
+        network: asked.network,
         process,
     })
 }

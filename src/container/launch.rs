@@ -3,18 +3,22 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::machine::Machine;
+use crate::container::network::{bridge, place};
 use crate::container::plan::{Plan, TREE};
-use crate::container::spec::{Process, Spec, usage};
+use crate::container::spec::{Network, NetworkKind, Process, Spec, clash, usage};
 use crate::container::tried;
 use crate::container::{kept, logs, registry};
 use crate::error::{Context, Error, Exit, Result};
 use crate::home::Place;
 use crate::kernel::channel::Channel;
 use crate::kernel::enter::{FromInit, ToInit};
+use crate::kernel::netlink::lease;
+use crate::kernel::netlink::nft::Forward;
+use crate::kernel::netns::NET;
 use crate::kernel::op::{Slots, World, perform_all};
 use crate::kernel::pidfd::PidFd;
 use crate::kernel::watcher::{Status, Watch};
@@ -104,6 +108,11 @@ fn start(
     let (ours, theirs) = Channel::pair()?;
     let lock = registry::lock()?;
     name_is_free(&spec.name)?;
+    ports_are_free(&spec.network)?;
+    let joined = match &spec.network.kind {
+        NetworkKind::Container(name) => Some(place::open(Path::new("/proc"), name)?),
+        _ => None,
+    };
     let parent = PidFd::open(watch.pid())?;
     let mut slots = Slots::default();
     slots.set("shim", watch.pid());
@@ -123,10 +132,16 @@ fn start(
         let (slots, fds) = (world.slots.clone(), Vec::new());
         ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &[])?;
         perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
+        world.fds.remove(lease::LOCK);
+        world.watch()?.started()?;
         drop(lock);
         // The image's files with mapped owners, where the plan has made such a mount.
         let tree = world.fds.remove(TREE);
-        let handed = [("parent", Some(parent.as_fd())), (TREE, tree.as_ref().map(AsFd::as_fd))];
+        let handed = [
+            ("parent", Some(parent.as_fd())),
+            (TREE, tree.as_ref().map(AsFd::as_fd)),
+            (NET, joined.as_ref().map(|place| place.file.as_fd())),
+        ];
         let (fds, handed): (Vec<_>, Vec<_>) =
             handed.into_iter().filter_map(|(name, fd)| Some((name.to_owned(), fd?))).unzip();
         let slots = world.slots.clone();
@@ -166,6 +181,22 @@ fn name_is_free(name: &str) -> Result<()> {
             format!("Remove it with `under-the-hood rm {name}`"),
         ),
     }
+}
+
+/// No port is published twice, or taken from somebody who listens on the host.
+fn ports_are_free(network: &Network) -> Result<()> {
+    for running in registry::list()? {
+        let taken = |one: &&Forward| running.ports.iter().any(|other| clash(one, other));
+        if let Some(port) = network.forwards.iter().find(taken) {
+            let name = &running.name;
+            return Err(usage(format!(
+                "--publish: port {} is published by container {name}",
+                port.port
+            ))
+            .hint(format!("Publish another, or stop it: `under-the-hood stop {name}`.")));
+        }
+    }
+    bridge::ports_are_free(&network.forwards)
 }
 
 /// What was heard of a process until it became its command.

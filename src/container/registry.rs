@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::kept;
 use crate::container::passwd::User;
-use crate::container::spec::{Rights, Spec};
+use crate::container::spec::{NetworkKind, Rights, Spec};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::kernel::limits::Limit;
+use crate::kernel::netlink::nft::Forward;
 use crate::kernel::op::literal;
 use crate::kernel::pidfd::start_time;
 
@@ -53,6 +54,12 @@ pub struct Container {
     pub workdir: String,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
+    /// Its address on the bridge.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Ports of the host that lead into it.
+    #[serde(default)]
+    pub ports: Vec<Forward>,
 }
 
 fn root_directory() -> String {
@@ -103,6 +110,8 @@ pub fn record(spec: &Spec) -> String {
         oom_score: spec.process.oom_score,
         rights: spec.process.rights.clone(),
         created: now.as_secs(),
+        address: (spec.network.kind == NetworkKind::Bridge).then(|| "$address".to_owned()),
+        ports: spec.network.forwards.clone(),
     };
     let mut record = serde_json::json!(container);
     let known_later = ["pid", "start", "shim"];
@@ -110,9 +119,10 @@ pub fn record(spec: &Spec) -> String {
         record[key] = format!("${key}").into();
     }
     // Only these are numbers to come; a `$pid` in somebody's command is not.
-    known_later.iter().fold(literal(&record.to_string()), |record, key| {
+    let record = known_later.iter().fold(literal(&record.to_string()), |record, key| {
         record.replace(&format!(r#""{key}":"$${key}""#), &format!(r#""{key}":${key}"#))
-    })
+    });
+    record.replace(r#""address":"$$address""#, r#""address":"$address""#)
 }
 
 /// Keeps everybody else from starting a container until it is dropped, so that

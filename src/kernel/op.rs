@@ -55,8 +55,10 @@ macro_rules! operations {
 }
 
 operations! {
+    AddressAdd = netlink::AddressAdd,
     Attach = detached::Attach,
     Become = execute::Become,
+    BridgeAdd = netlink::BridgeAdd,
     CapBound = credentials::CapBound,
     CapSet = credentials::CapSet,
     Chdir = files::Chdir,
@@ -77,6 +79,7 @@ operations! {
     HandOn = cgroup::change::HandOn,
     IdMap = user::IdMap,
     Limit = limits::Limit,
+    LinkSet = netlink::LinkSet,
     LinkUp = netlink::LinkUp,
     Listen = listen::Listen,
     LockNames = netns::LockNames,
@@ -91,6 +94,7 @@ operations! {
     NewDir = files::NewDir,
     MountNamespace = netns::MountNamespace,
     NameFile = netns::NameFile,
+    NatTable = netlink::nft::NatTable,
     NewNameFile = netns::NewNameFile,
     NewNet = listen::NewNet,
     NewKeyring = session::NewKeyring,
@@ -106,6 +110,7 @@ operations! {
     RemoveDir = files::RemoveDir,
     Rename = tree::Rename,
     Seccomp = seccomp::Filter,
+    RouteAdd = netlink::RouteAdd,
     SealBinary = binary::SealBinary,
     SealCopy = binary::SealCopy,
     SendSignal = pidfd::SendSignal,
@@ -115,10 +120,12 @@ operations! {
     SetNs = enter::SetNs,
     SetUid = credentials::SetUid,
     Symlink = files::Symlink,
+    TakeAddress = netlink::lease::TakeAddress,
     Undumpable = enter::Undumpable,
     Unmount = mount::Unmount,
     Unshare = chroot::Unshare,
     UnshareMounts = enter::UnshareMounts,
+    VethAdd = netlink::VethAdd,
     WriteFile = files::WriteFile,
     WriteInRoot = in_root::WriteInRoot,
 }
@@ -245,6 +252,8 @@ pub fn fill(step: &mut Step, slots: &Slots) {
 fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
     match effect {
         Effect::NetnsName { .. } => netns::identity(world),
+        Effect::Veth { name, .. } | Effect::Bridge { name, .. } => netlink::unmake::identity(name),
+        Effect::NftTable { .. } => Ok(Identity::Token),
         Effect::File { path }
         | Effect::Tree { path }
         | Effect::Cgroup { path, .. }

@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::{cgroup, netns, remove};
+use crate::kernel::{cgroup, netlink, netns, remove};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -39,6 +39,8 @@ pub struct Report {
 /// What a journal names whose owner died, or that is meant to stay.
 #[derive(Debug)]
 pub struct Leftover {
+    /// The journal that names it.
+    pub token: String,
     /// What was typed.
     pub command: String,
     /// What it left.
@@ -49,13 +51,12 @@ pub struct Leftover {
 pub fn leftovers() -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     for orphan in orphans()? {
-        let command = &orphan.header().command;
-        found.extend(
-            orphan
-                .entries()
-                .iter()
-                .map(|entry| Leftover { command: command.clone(), entry: entry.clone() }),
-        );
+        let journal::Header { command, token, .. } = orphan.header();
+        found.extend(orphan.entries().iter().map(|entry| Leftover {
+            token: token.clone(),
+            command: command.clone(),
+            entry: entry.clone(),
+        }));
     }
     Ok(found)
 }
@@ -65,17 +66,32 @@ pub fn leftovers() -> Result<Vec<Leftover>> {
 pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
     for mut orphan in orphans()? {
+        let with_kept = with_kept || cable_is_gone(&orphan);
         undo_all(&mut orphan, with_kept, &mut report, observer);
         orphan.end_if_empty()?;
     }
     Ok(report)
 }
 
-/// Undoes what was meant to stay and is `wanted`; what else its journal names stays.
-pub fn take_back(wanted: impl Fn(&Effect) -> bool, observer: &mut dyn Observer) -> Result<Report> {
+/// What was meant to stay connected is not any more: the namespace at the other
+/// end has gone, and taken the cable along. Then the rest need not stay either.
+fn cable_is_gone(journal: &Journal) -> bool {
+    let gone = |entry: &Entry| match &entry.effect {
+        Effect::Veth { name, netns } => {
+            entry.kept && !(journal.of_this_boot() && netlink::unmake::veth_is_there(name, *netns))
+        }
+        _ => false,
+    };
+    journal.entries().iter().any(gone)
+}
+
+/// Undoes what was meant to stay in those journals that are `chosen` by what they name.
+pub fn take_back(chosen: impl Fn(&[Entry]) -> bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
     for mut orphan in orphans()? {
-        undo_those(&mut orphan, |entry| entry.kept && wanted(&entry.effect), &mut report, observer);
+        if chosen(orphan.entries()) {
+            undo_all(&mut orphan, true, &mut report, observer);
+        }
         orphan.end_if_empty()?;
     }
     Ok(report)
@@ -98,16 +114,8 @@ pub fn undo_all(
     report: &mut Report,
     observer: &mut dyn Observer,
 ) {
-    undo_those(journal, |entry| with_kept || !entry.kept, report, observer);
-}
-
-fn undo_those(
-    journal: &mut Journal,
-    wanted: impl Fn(&Entry) -> bool,
-    report: &mut Report,
-    observer: &mut dyn Observer,
-) {
-    let entries: Vec<_> = journal.entries().iter().filter(|entry| wanted(entry)).cloned().collect();
+    let entries: Vec<_> =
+        journal.entries().iter().filter(|entry| with_kept || !entry.kept).cloned().collect();
     let (token, this_boot) = (journal.header().token.clone(), journal.of_this_boot());
     let mut gone = Vec::new();
     for entry in entries.into_iter().rev() {
@@ -169,6 +177,21 @@ pub fn step(entry: &Entry) -> Step {
             )
             .shell(format!("echo '{value}' > {file}"))
         }
+        (Effect::Veth { name, .. }, _) => Step::new(
+            format!("sendto(netlink, RTM_DELLINK {{{name}}})"),
+            "a virtual cable: with one end the other goes too",
+        )
+        .shell(format!("ip link delete {name}")),
+        (Effect::Bridge { name, .. }, _) => Step::new(
+            format!("sendto(netlink, RTM_DELLINK {{{name}}})"),
+            "the bridge, when no cable is left in it; ip_forward becomes what it was",
+        )
+        .shell(format!("ip link delete {name}")),
+        (Effect::NftTable { name, .. }, _) => Step::new(
+            format!("sendto(netlink, NFT_MSG_DELTABLE {{ip {name}}})"),
+            "our own table of packet rules; no other is touched",
+        )
+        .shell(format!("nft delete table ip {name}")),
         (Effect::Process { what }, Some(Identity::Process { pid, .. })) => {
             let why = format!("{what}: whoever watched over it was killed");
             Step::new(format!("pidfd_send_signal(pidfd of {pid}, SIGKILL)"), why)
@@ -195,6 +218,17 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
         },
         (Effect::NetnsName { path, namespace }, Some(identity)) if this_boot => {
             netns::unname(path, *namespace, identity)
+        }
+        (Effect::Veth { name, netns }, identity) if this_boot => {
+            netlink::unmake::veth(name, *netns, identity.as_ref())
+        }
+        (Effect::Bridge { name, mac, netns }, _) if this_boot => {
+            netlink::unmake::bridge(name, mac, *netns)
+        }
+        (Effect::NftTable { name, netns }, _) if this_boot => netlink::unmake::table(name, *netns),
+        // What was in the network of another boot is gone with it.
+        (Effect::Veth { .. } | Effect::Bridge { .. } | Effect::NftTable { .. }, _) => {
+            Ok(Undone::NotThere)
         }
         // Without an identity it never got its name.
         (Effect::NetnsName { .. }, _) => Ok(Undone::NotThere),
@@ -230,7 +264,7 @@ fn found(path: &Path, identity: Option<&Identity>, token: &str) -> Result<Option
     };
     let ours = match identity {
         Some(Identity::Inode { dev, ino }) => (stat.st_dev, stat.st_ino) == (*dev, *ino),
-        Some(Identity::Process { .. }) => false,
+        Some(_) => false,
         None => path.file_name().is_some_and(|name| name.to_string_lossy().contains(token)),
     };
     Ok(ours.then_some(stat))

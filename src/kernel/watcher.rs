@@ -29,6 +29,7 @@ enum Request {
     Release(u32),
     /// All that was made is meant to stay when the command has ended, or this tree of it.
     Keep(Option<PathBuf>),
+    Started,
     Clone(CloneSpec),
     Hold,
     /// The launcher goes; what comes out of the container is beside the
@@ -138,6 +139,13 @@ impl Watch {
         self.ask(&Request::Keep(None), Vec::new()).map(drop)
     }
 
+    /// The launcher has done its part for the child, and holds no lock any more.
+    /// Until then nothing is undone, even if the child has ended: undoing could
+    /// wait for the lock, and the launcher for us.
+    pub fn started(&mut self) -> Result<()> {
+        self.ask(&Request::Started, Vec::new()).map(drop)
+    }
+
     /// Has the watcher start a process as its child, in new namespaces.
     /// `fds` become the child's 0, 1, 2 and its channel. Its pid and start time.
     pub fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<(i32, u64)> {
@@ -232,6 +240,8 @@ struct Watcher {
     channel: Channel,
     journal: Journal,
     child: Option<Child>,
+    /// Whether the launcher still works on what the child needs.
+    starting: bool,
     launcher: Launcher,
     /// Whether the launcher is to leave the container to us, and has not yet.
     to_be_detached: bool,
@@ -271,9 +281,16 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
     let (launcher, output) = (Launcher::Listening, log::Output::default());
-    let (to_be_detached, hold) = (false, Hold::No);
-    let mut watcher =
-        Watcher { channel, journal, child: None, launcher, to_be_detached, output, hold };
+    let mut watcher = Watcher {
+        channel,
+        journal,
+        child: None,
+        starting: false,
+        launcher,
+        to_be_detached: false,
+        output,
+        hold: Hold::No,
+    };
     let asked_to_end = watcher.watch();
     watcher.output.drain();
     let mut left = watcher.undo();
@@ -360,17 +377,24 @@ impl Watcher {
 
     /// Whether the launcher is about to make something: what is undone before
     /// it is made would stay. Or about to say that a tree is to be kept, or where
-    /// the last words of the container go. It will say so, or that all is to end.
+    /// the last words of the container go; or at work on its network, with a lock
+    /// that undoing needs. It will say so, or that all is to end.
     fn in_doubt(&self) -> bool {
         let undecided = |entry: &journal::Entry| {
             entry.identity.is_none() || matches!(entry.effect, Effect::Tree { .. }) && !entry.kept
         };
         self.launcher == Launcher::Listening
-            && (self.to_be_detached || self.journal.entries().iter().any(undecided))
+            && (self.starting
+                || self.to_be_detached
+                || self.journal.entries().iter().any(undecided))
     }
 
     fn serve(&mut self, request: Request, fds: Vec<OwnedFd>) {
         let result = match request {
+            Request::Started => {
+                self.starting = false;
+                Ok(Reply::Ok(0))
+            }
             Request::Intend(effect) => self.journal.intend(effect).map(Reply::Ok),
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
@@ -405,6 +429,7 @@ impl Watcher {
         self.to_be_detached = spec.detached;
         let (pid, start) = (child.pid, child.start);
         self.child = Some(child);
+        self.starting = true;
         self.journal.done(n, Identity::Process { pid, start })?;
         Ok(Reply::Cloned { pid, start })
     }

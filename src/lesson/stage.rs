@@ -126,7 +126,7 @@ impl Stage {
         let before = self.there(leaves);
         let pid = |left: &Left| match left.identity {
             Identity::Process { pid, .. } => Some(pid),
-            Identity::Inode { .. } => None,
+            _ => None,
         };
         self.world.older = before.iter().filter_map(pid).collect();
         before
@@ -246,7 +246,13 @@ impl std::fmt::Display for Left {
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }
-            (Effect::Process { what }, _) => f.write_str(what),
+            (Effect::Process { what: name }, _)
+            | (
+                Effect::Veth { name, .. }
+                | Effect::Bridge { name, .. }
+                | Effect::NftTable { name, .. },
+                _,
+            ) => f.write_str(name),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::harness::Uth;
-use crate::machine::{Machine, base_and_progress};
+use crate::machine::{Machine, base_and_progress, private_network};
 use crate::tracer::{Point, Role, When, trace};
 
 /// The design's promise.
@@ -30,7 +30,11 @@ fn blows(calls: &[(Role, &'static str)], watcher_too: bool) -> Vec<Blow> {
     for role in [Role::Launcher, Role::Init] {
         let own: Vec<_> = calls.iter().filter(|(whose, _)| *whose == role).collect();
         for n in 0..own.len() {
-            let all = blows_at(role, n, watcher_too);
+            let mut all = blows_at(role, n, watcher_too);
+            let there = |victim: &Role| {
+                *victim == Role::Watcher || calls.iter().any(|(role, _)| role == victim)
+            };
+            all.retain(|blow| blow.victims.iter().all(there));
             match n > 0 && own[n - 1] == own[n] {
                 true => blows.push(all[n % all.len()].clone()),
                 false => blows.extend(all),
@@ -57,16 +61,27 @@ fn blows_at(role: Role, n: usize, watcher_too: bool) -> Vec<Blow> {
 
 /// Strikes every blow, in a few threads with a home each; says what stayed.
 fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: bool) {
+    networked(args);
     let first = Bench::new(in_a_container);
     let calls = trace(&first.uth, &first.words(args), None).calls;
     first.put_away();
     assert!(calls.len() > 5, "the tracer saw too little: {calls:?}");
-    let blows = Mutex::new(blows(&calls, watcher_too).into_iter());
+    let mut all = blows(&calls, watcher_too);
+    if args.contains(&"bridge") {
+        // The rest is struck by the test without one.
+        let whose = |role| calls.iter().filter(move |(whose, _)| *whose == role);
+        all.retain(|blow| {
+            let call = whose(blow.point.role).nth(blow.point.n).map(|(_, call)| *call);
+            matches!(call, Some("sendto"))
+        });
+    }
+    let blows = Mutex::new(all.into_iter());
     let (struck, failures) = (Mutex::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
+                networked(args);
                 let mut bench = Bench::new(in_a_container);
                 loop {
                     let Some(blow) = blows.lock().unwrap().next() else { break };
@@ -105,7 +120,14 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
         failures.len(),
         failures.join("\n")
     );
-    assert!(struck > kinds, "too few blows were struck: {struck}");
+    assert!(struck > 20, "too few blows were struck: {struck}");
+}
+
+/// What changes the network is tried in one of this thread's own.
+fn networked(args: &[&str]) {
+    if args.contains(&"bridge") || args.contains(&"connect") {
+        private_network();
+    }
 }
 
 /// A home to strike in, again and again.
@@ -132,32 +154,37 @@ impl Bench {
         args.iter().map(|word| if *word == "@" { &*self.name } else { word }).collect()
     }
 
-    /// A name that is meant to stay is whole and in the journal, or it is not there.
-    fn half_named(&self) -> Option<String> {
-        let path = format!("/run/netns/{}", self.name);
+    /// Waits until nothing is left, or what is left is written down as meant to
+    /// stay: then it must be whole, and goes by `cleanup`.
+    fn kept(&self) -> Result<bool, String> {
         let start = std::time::Instant::now();
-        while std::fs::exists(&path).unwrap() {
-            let kept = self.uth.run(["cleanup", "--list"]).stdout;
-            let kept = kept.lines().any(|line| line.contains(&path) && line.starts_with("kept"));
-            if kept
-                && self.uth.run(["netns", "addr", &format!("netns:{}", self.name)]).code == Some(0)
-            {
-                break;
+        loop {
+            let none = Duration::ZERO;
+            if Machine::left(&self.uth, &self.before, none, base_and_progress).is_empty() {
+                return Ok(false);
+            }
+            let list = self.uth.run(["cleanup", "--list"]).stdout;
+            let path = format!("/run/netns/{}", self.name);
+            if list.lines().any(|line| line.starts_with("kept")) {
+                let whole = !std::fs::exists(&path).unwrap()
+                    || self.uth.run(["netns", "addr", &format!("netns:{}", self.name)]).code
+                        == Some(0);
+                return if whole { Ok(true) } else { Err(format!("{path} is half made")) };
             }
             if start.elapsed() > PROMPT {
-                return Some(format!("{path} is half made"));
+                return Ok(false); // and what is left is told below
             }
         }
-        None
     }
 
     /// What is left two seconds later, or after `cleanup` where nobody watched.
     fn left(&self, watcher_too: bool) -> Vec<String> {
-        let half = self.half_named().filter(|_| !watcher_too);
-        if let Some(half) = half {
-            return vec![half];
-        }
-        if watcher_too || std::fs::exists(format!("/run/netns/{}", self.name)).unwrap() {
+        let kept = match self.kept() {
+            Ok(kept) => kept,
+            Err(_) if watcher_too => true,
+            Err(half) => return vec![half],
+        };
+        if watcher_too || kept {
             let ran = self.uth.run(["cleanup"]);
             if ran.code != Some(0) {
                 return vec![ran.whole()];
@@ -240,4 +267,22 @@ fn killed_anywhere_expose_leaves_a_whole_name_or_none() {
 fn killed_anywhere_with_its_watcher_expose_is_cleaned_up() {
     need!(root);
     strike_all(&["netns", "expose", "box", "--name", "@"], true, true);
+}
+
+#[test]
+fn killed_anywhere_run_on_a_bridge_leaves_nothing() {
+    need!(root);
+    strike_all(&["run", "--network", "bridge", "--name", "victim", "base", "true"], false, false);
+}
+
+#[test]
+fn killed_anywhere_connect_leaves_all_or_nothing() {
+    need!(root);
+    strike_all(&["netns", "connect", "box"], true, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_connect_is_cleaned_up() {
+    need!(root);
+    strike_all(&["netns", "connect", "box"], true, true);
 }

@@ -31,6 +31,7 @@ mod lessons;
 mod life;
 mod many;
 mod netns;
+mod network;
 mod readme;
 mod rights;
 mod run;

@@ -2,6 +2,7 @@
 
 mod addr;
 mod collide;
+mod connect;
 mod exec;
 mod expose;
 mod list;
@@ -39,6 +40,7 @@ pub fn run(command: &Netns, global: &Global, screen: &mut Screen) -> Result<u8> 
         },
         Netns::Exec(args) => exec::run(proc, args, global, screen),
         Netns::Expose(args) => expose::expose(proc, args, global, screen),
+        Netns::Connect(args) => connect::run(proc, args, global, screen),
         Netns::Hide(args) => expose::hide(proc, args, global, screen),
     }
 }

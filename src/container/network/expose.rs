@@ -10,6 +10,7 @@ use super::place::Place;
 use crate::effect::Effect;
 use crate::error::{Context, Error, Result};
 use crate::home::Place as Home;
+use crate::journal::Entry;
 use crate::kernel::files::MakeDir;
 use crate::kernel::mount::Mount;
 use crate::kernel::mountinfo;
@@ -200,8 +201,10 @@ pub fn given(name: &str) -> Result<Given> {
 
 /// Takes back a name that was given.
 pub fn hide(given: &Given, observer: &mut dyn Observer) -> Result<()> {
-    let wanted =
-        |effect: &Effect| matches!(effect, Effect::NetnsName { path, .. } if *path == given.path);
+    let wanted = |entries: &[Entry]| {
+        let is = |entry: &Entry| matches!(&entry.effect, Effect::NetnsName { path, .. } if *path == given.path);
+        entries.iter().any(is)
+    };
     let report = undo::take_back(wanted, observer)?;
     report.left.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
 }

@@ -4,11 +4,12 @@
 
 mod command;
 mod devices;
+mod network;
 mod root;
 mod volumes;
 
 use crate::container::machine::Machine;
-use crate::container::spec::{Network, Spec};
+use crate::container::spec::{NetworkKind, Spec};
 use crate::container::{kept, logs, registry};
 use crate::error::Result;
 use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
@@ -18,7 +19,6 @@ use crate::kernel::detached::{MapOwners, OpenTree};
 use crate::kernel::enter::become_init;
 use crate::kernel::files::WriteFile;
 use crate::kernel::in_root::WriteInRoot;
-use crate::kernel::netlink::LinkUp;
 use crate::kernel::op::{Op, describe, literal};
 use crate::kernel::session::SetHostname;
 use crate::kernel::user::IdMap;
@@ -65,6 +65,7 @@ impl Plan {
                 false => binary(machine),
             },
             init: [
+                network::join(spec),
                 root_file_system(spec, machine),
                 identity(spec, machine),
                 kernel_file_systems(spec, machine),
@@ -92,16 +93,16 @@ impl Plan {
 
 /// The namespaces a container gets: all that exist but `time`, and `user` only
 /// where it is needed.
-pub fn namespaces(network: Network, with_user: bool) -> Vec<String> {
+pub fn namespaces(network: &NetworkKind, with_user: bool) -> Vec<String> {
     let user = with_user.then_some("user");
-    let net = (network == Network::None).then_some("net");
+    let net = matches!(network, NetworkKind::None | NetworkKind::Bridge).then_some("net");
     let names = user.into_iter().chain(["mnt", "uts", "ipc", "pid"]).chain(net).chain(["cgroup"]);
     names.map(str::to_owned).collect()
 }
 
 fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let detached = spec.process.detached;
-    let namespaces = namespaces(spec.network, machine.user.is_some());
+    let namespaces = namespaces(&spec.network.kind, machine.user.is_some());
     let mut ops =
         vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces, detached }))];
     if let Some(user) = &machine.user {
@@ -134,7 +135,11 @@ fn launcher(spec: &Spec) -> Result<Vec<Op>> {
     let path = registry::path(&spec.id)?;
     let why = "our own note that it is running, so that exec, stop and inspect find it by name";
     let path = literal(&path.to_string_lossy());
-    let mut ops: Vec<Op> = vec![WriteFile::journalled(path, registry::record(spec), why).into()];
+    let record = WriteFile::journalled(path, registry::record(spec), why);
+    let mut ops = network::outside(spec);
+    // Early, so that it goes last: who waits for that finds all else gone. But
+    // it says which address was taken, if one was.
+    ops.insert(ops.len().min(1), record.into());
     if let Some(own) = &spec.keep {
         ops.extend(kept::plan(spec, own));
     }
@@ -162,23 +167,21 @@ pub fn binary(machine: &Machine) -> Vec<Op> {
 /// Who it is: in the UTS namespace, and in files of the layer above the image.
 fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let name = &spec.hostname;
-    let hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t{name}\n");
+    let servers = spec.network.resolv_conf(&machine.name_servers);
     let write = |path: &str, content: &str, why: &str| {
-        let (path, content) = (path.to_owned(), literal(content));
+        let (path, content) = (path.to_owned(), content.to_owned());
         Op::from(WriteInRoot { root: ROOT.to_owned(), path, content, why: why.to_owned() })
     };
     let mut ops = vec![
         SetHostname { name: name.clone() }.into(),
         write(
             "/etc/hostname",
-            &format!("{name}\n"),
+            &format!("{}\n", literal(name)),
             "the same in a file, where distributions keep it",
         ),
-        write("/etc/hosts", &hosts, "names that need no server"),
-        write("/etc/resolv.conf", &machine.name_servers, "the host's name servers, in a copy"),
+        write("/etc/hosts", &network::hosts(spec), "names that need no server"),
+        write("/etc/resolv.conf", &literal(&servers), "the host's name servers, in a copy"),
     ];
-    if spec.network == Network::None {
-        ops.push(LinkUp.into());
-    }
+    ops.extend(network::inside(spec));
     ops
 }

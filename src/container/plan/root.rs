@@ -3,7 +3,7 @@
 
 use crate::container::machine::Machine;
 use crate::container::plan::{OLD, ROOT, TREE};
-use crate::container::spec::{Network, Rights, Spec};
+use crate::container::spec::{NetworkKind, Rights, Spec};
 use crate::kernel::detached::Attach;
 use crate::kernel::files::{Chdir, CopyTree, MakeDir, NewDir, RemoveDir};
 use crate::kernel::mount::{Mount, PivotRoot, Unmount};
@@ -128,7 +128,7 @@ pub fn kernel_file_systems(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let mount = Mount::filesystem("proc", &below("proc"), proc).flags(&quiet);
     let mut ops = vec![mount.on_directory().into()];
     let sys = "the kernel's devices and settings, read-only: they are the host's";
-    if spec.network == Network::Host && machine.user.is_some() {
+    if spec.network.kind == NetworkKind::Host && machine.user.is_some() {
         // A new sysfs belongs to a network namespace, and the host's is not ours.
         let mount = Mount::bind("/sys", &below("sys"), sys).flags(&["MS_REC"]);
         ops.push(mount.on_directory().into());

@@ -2,11 +2,13 @@
 
 pub mod environment;
 mod limits;
+mod network;
 mod process;
 mod rights;
 mod volume;
 
 pub use limits::{limits, oom_score};
+pub use network::{Network, NetworkKind, clash};
 pub use process::Process;
 pub use rights::{Rights, Seccomp, UserNamespace};
 pub use volume::{Extra, Files, What};
@@ -15,16 +17,6 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Exit, Result};
 use crate::image::base::Rootfs;
-
-/// Which network a container gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Network {
-    /// A network namespace of its own with nothing but a loopback interface
-    #[default]
-    None,
-    /// The host's network namespace
-    Host,
-}
 
 /// A container that is asked for.
 #[derive(Debug, Clone)]

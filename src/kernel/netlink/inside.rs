@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -19,6 +20,7 @@ use nix::sched::{CloneFlags, setns};
 use super::{Protocol, Socket};
 use crate::error::{Context, Error, Result};
 use crate::kernel::channel::Channel;
+use crate::kernel::namespace::{self, Id, Kind};
 use crate::kernel::raw;
 
 /// Has `read` ask in each of `count` network namespaces; `open` gives the
@@ -66,11 +68,34 @@ pub fn socket_in(namespace: &File, protocol: Protocol) -> Result<Socket> {
     }
 }
 
+/// The number of the network namespace that this process is in.
+pub fn own() -> Option<u64> {
+    File::open("/proc/self/ns/net").and_then(|own| own.metadata()).map(|own| own.ino()).ok()
+}
+
+/// The network namespace with this number, if anything that we may see holds it.
+pub fn find(inode: u64) -> Result<Option<File>> {
+    if own() == Some(inode) {
+        return File::open("/proc/self/ns/net").tried(|| "open(\"/proc/self/ns/net\")").map(Some);
+    }
+    let proc = Path::new("/proc");
+    let census = namespace::census(proc)?;
+    let id = Id { inode, kind: Kind::Net };
+    let found = census.namespaces.iter().find(|namespace| namespace.id == id);
+    Ok(found.and_then(|namespace| namespace::open(proc, namespace)))
+}
+
+/// Does something in a network namespace, in a thread that goes there.
+pub fn within<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let go = || enter(namespace).and_then(|()| work());
+    let lost = || Error::new("working in another network namespace").said("the thread ended");
+    std::thread::scope(|scope| scope.spawn(go).join()).unwrap_or_else(|_| Err(lost()))
+}
+
 /// Whether this process is in it already.
 fn is_ours(namespace: &File) -> bool {
-    let inode = |file: &File| file.metadata().map(|metadata| metadata.ino()).ok();
-    let ours = File::open("/proc/self/ns/net").ok().and_then(|own| inode(&own));
-    ours.is_some() && ours == inode(namespace)
+    let inode = namespace.metadata().map(|metadata| metadata.ino()).ok();
+    inode.is_some() && own() == inode
 }
 
 /// Moves the calling thread; nothing is needed where it is already.

@@ -3,7 +3,9 @@
 //!
 //! [`socket`](Socket) is the conversation, [`links`] and [`routes`] read what a
 //! namespace has (rtnetlink(7)), [`diag`] who listens in it (sock_diag(7)),
-//! [`inside`] asks in another namespace, [`change`] holds the operations.
+//! [`inside`] asks in another namespace. [`change`] holds the operations on
+//! interfaces, [`lease`] finds a free address, [`nft`] is about packet rules;
+//! [`unmake`] takes all of it back.
 //! The netlink crates change often; nothing outside this room knows them.
 //! sock_diag is two small structures, written and read here: a crate for it
 //! would be a second pinned dependency for forty lines.
@@ -11,9 +13,12 @@
 mod change;
 pub mod diag;
 pub mod inside;
+pub mod lease;
 pub mod links;
+pub mod nft;
 pub mod routes;
 mod socket;
+pub mod unmake;
 
-pub use change::LinkUp;
+pub use change::{AddressAdd, BridgeAdd, INSIDE, LinkSet, LinkUp, RouteAdd, VethAdd};
 pub use socket::{Protocol, Socket};

@@ -20,6 +20,8 @@ const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 /// All there are: `NLM_F_ROOT | NLM_F_MATCH`.
 pub const DUMP: u16 = 0x300;
+/// Make it, and fail if it is there already: `NLM_F_CREATE | NLM_F_EXCL`.
+pub const CREATE: u16 = 0x600;
 
 /// Whom in the kernel one talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Protocol {
     Route,
     /// Sockets: sock_diag(7).
     Diag,
+    /// Packet rules: nf_tables.
+    Netfilter,
 }
 
 /// A netlink socket. It belongs for ever to the network namespace in which it
@@ -41,6 +45,7 @@ impl Socket {
         let (number, name) = match protocol {
             Protocol::Route => (None, "NETLINK_ROUTE"), // its number is 0
             Protocol::Diag => (Some(netlink::SOCK_DIAG), "NETLINK_SOCK_DIAG"),
+            Protocol::Netfilter => (Some(netlink::NETFILTER), "NETLINK_NETFILTER"),
         };
         socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, number)
             .tried(|| format!("socket(AF_NETLINK, SOCK_RAW, {name})"))
@@ -77,6 +82,36 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Sends several messages (kind, flags, body) as one datagram: a batch, of
+    /// which all or nothing takes effect. The first refusal is the error.
+    pub fn transact(&self, messages: &[(u16, u16, Vec<u8>)]) -> Result<()> {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let last = messages.len().saturating_sub(1);
+        let bytes: Vec<u8> = messages
+            .iter()
+            .enumerate()
+            .flat_map(|(n, (kind, flags, body))| {
+                // What frames the batch is not acknowledged.
+                let ack = if n == 0 || n == last { 0 } else { NLM_F_ACK };
+                message(*kind, flags | ack | NLM_F_REQUEST, number(n), body)
+            })
+            .collect();
+        self.send(&bytes)?;
+        let mut buffer = vec![0; 64 * 1024];
+        let mut awaited = messages.len().saturating_sub(2);
+        while awaited > 0 {
+            let length = self.receive(&mut buffer)?;
+            for (header, body) in Messages(&buffer[..length]) {
+                if header.kind == NLMSG_ERROR {
+                    awaited = awaited.saturating_sub(1);
+                    // A refused batch as a whole is answered once.
+                    errno(body)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The same in the terms of rtnetlink(7).
@@ -125,6 +160,12 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
     }
 }
 
