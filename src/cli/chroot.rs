@@ -36,6 +36,9 @@ pub struct Chroot {
     /// Alpine: ask the mirror for the latest although one is here
     #[arg(long)]
     pub refresh: bool,
+    /// Alpine: where it cannot be had, enter `base` instead, and say so
+    #[arg(long)]
+    pub or_base: bool,
     /// Alpine: raise a limit of unpacking: bytes=N, entries=N, depth=N, pax=N
     #[arg(long, value_name = "NAME=N")]
     pub limit: Vec<String>,

@@ -145,6 +145,36 @@ fn lesson_1_plays_for_an_ordinary_user() {
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
 }
 
+/// Here the mirror cannot be reached: the lesson says so, and goes on with base.
+#[test]
+fn lesson_3_plays_straight_through_and_leaves_nothing() {
+    need_containers!();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "filesystem", "--auto"]).ok();
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+    if crate::skip::root().is_ok() {
+        assert!(ran.stdout.contains("15 of 15 claims hold"), "{}", ran.whole());
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(5), base_and_progress);
+}
+
+/// Without root only the claim that needs it is not tested.
+#[test]
+fn lesson_3_plays_for_an_ordinary_user() {
+    need!(root);
+    need!(user_namespace);
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let mut command = uth.beside("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(Uth::program()).args(["lesson", "3", "--auto"]);
+    let ran = uth.wait(command).ok();
+    assert!(ran.stdout.contains("14 of 15 claims hold"), "{}", ran.whole());
+    assert!(ran.stdout.contains("others-do-not: – cannot be tested here"), "{}", ran.whole());
+}
+
 #[test]
 fn verify_gives_every_claim_its_verdict() {
     need_containers!();

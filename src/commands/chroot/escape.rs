@@ -42,9 +42,9 @@ pub fn run(global: &Global, screen: &mut Screen) -> Result<u8> {
 
 fn show(way: &str, attempt: &Attempt, screen: &mut Screen) -> Result<()> {
     let verdict = match (attempt.escaped(), attempt.held()) {
-        (true, _) => "it got out: that is this machine's own root again",
-        (_, true) => "it is still inside",
-        _ => "it is somewhere else altogether",
+        (true, _) => "out, this machine's root",
+        (_, true) => "still inside",
+        _ => "somewhere else",
     };
     screen.out(way)?;
     screen.out(&format!("  before    {}", attempt.before))?;

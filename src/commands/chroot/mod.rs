@@ -48,6 +48,7 @@ fn check(args: &Chroot) -> Result<()> {
         ("--version", args.version.is_some()),
         ("--file", args.file.is_some()),
         ("--refresh", args.refresh),
+        ("--or-base", args.or_base),
         ("--limit", !args.limit.is_empty()),
         ("--mirror", args.mirror != alpine::MIRROR),
     ];
@@ -111,7 +112,16 @@ fn alpine_tree(args: &Chroot, global: &Global, screen: &mut Screen) -> Result<u8
             screen.note("Your own file: it is unpacked as it is, and compared with no sum.");
             std::path::absolute(file).tried(|| format!("finding {file:?}"))?
         }
-        None => alpine::archive(&wanted, screen).map_err(before_the_command)?.path,
+        None => match alpine::archive(&wanted, screen) {
+            Ok(archive) => archive.path,
+            Err(error) if args.or_base => {
+                screen.note(&format!(
+                    "{error}. So this is `base` instead: programs of this machine."
+                ));
+                return base_tree(args, global, screen);
+            }
+            Err(error) => return Err(before_the_command(error)),
+        },
     };
     fresh(args, &plan(archive)?, screen)
 }

@@ -4,7 +4,7 @@
 
 mod calls;
 mod cgroup;
-mod child;
+pub mod child;
 mod engines;
 mod identity;
 mod need;

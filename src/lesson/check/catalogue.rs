@@ -2,7 +2,7 @@
 
 use crate::kernel::capability;
 
-use super::{Answer, World, namespaces, processes, sight, users};
+use super::{Answer, World, namespaces, processes, roots, sight, users};
 
 /// One named check.
 pub struct Entry {
@@ -156,6 +156,55 @@ pub const ALL: &[Entry] = &[
         ask: |world, words| sight::can_see(world, &words[0], &words[1]),
     },
     Entry {
+        name: "root-apart",
+        usage: "WORDS",
+        example: "sleep 1",
+        twin: "stat -L -c '%i %n' / /proc/$(pgrep -f -x '{1}')/root",
+        ask: |world, words| roots::apart(world, &words.join(" ")),
+    },
+    Entry {
+        name: "root-shares",
+        usage: "TYPE WORDS",
+        example: "pid sleep 1",
+        twin: "ls -l /proc/self/ns /proc/$(pgrep -f -x '{2}')/ns",
+        ask: |world, words| roots::shares(world, &words[0], &words[1..].join(" ")),
+    },
+    Entry {
+        name: "root-kind",
+        usage: "WORDS",
+        example: "sleep 1",
+        twin: "grep ' / / ' /proc/$(pgrep -f -x '{1}')/mountinfo",
+        ask: |world, words| roots::kind(world, &words.join(" ")),
+    },
+    Entry {
+        name: "root-kind-of",
+        usage: "WHO",
+        example: "box",
+        twin: "grep ' / / ' /proc/{1}/mountinfo",
+        ask: |world, words| roots::container_kind(world, &words[0]),
+    },
+    Entry {
+        name: "root-escape",
+        usage: "WORDS",
+        example: "sleep 1",
+        twin: "under-the-hood chroot escape",
+        ask: |world, words| roots::escape(world, &words.join(" ")),
+    },
+    Entry {
+        name: "root-escape-of",
+        usage: "WHO",
+        example: "box",
+        twin: "under-the-hood chroot escape",
+        ask: |world, words| roots::container_escape(world, &words[0]),
+    },
+    Entry {
+        name: "layer-of",
+        usage: "WHO PATH",
+        example: "box /etc/hosts",
+        twin: "grep -o 'lowerdir=[^,]*' /proc/{1}/mountinfo; cat /proc/{1}/root{2}",
+        ask: |world, words| roots::layer(world, &words[0], &words[1]),
+    },
+    Entry {
         name: "file-contains",
         usage: "PATH WORDS",
         example: "/etc/hosts localhost",
@@ -198,7 +247,8 @@ impl Entry {
     /// Its twin with these arguments filled in.
     pub fn typed(&self, arguments: &[String], world: &World) -> String {
         let mut line = self.twin.to_owned();
-        if arguments.first().is_some_and(|kinds| kinds.contains(',')) {
+        let several = arguments.first().is_some_and(|kinds| kinds.contains(','));
+        if several && self.usage.starts_with("TYPE WHO") {
             line = "ls -l /proc/{2}/ns /proc/{3}/ns".to_owned();
         }
         if rustix::process::geteuid().is_root() {

@@ -10,6 +10,7 @@
 mod catalogue;
 mod namespaces;
 mod processes;
+mod roots;
 mod shell;
 mod sight;
 mod test;

@@ -32,8 +32,8 @@ impl Player<'_> {
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
             page.performed(line, &steps, hidden, &done.output)?;
             // What `exec` exits with when the container has no such program.
-            let missing =
-                (done.exit == 127).then_some("not shown: `base` has no such program here");
+            let missing = (done.exit == 127 && fence.exit != 127)
+                .then_some("not shown: `base` has no such program here");
             page.exit_told(&done, fence.exit, missing)?;
         }
         Ok(())
