@@ -157,3 +157,68 @@ fn a_race_is_contained() {
     assert_eq!(outside(), before);
     assert!(swaps > 100, "{swaps} swaps are no race ({done} unpacked)");
 }
+
+/// Whatever happens to the bytes of an archive, in any order of members: no
+/// panic, and nothing outside is changed.
+#[test]
+fn archives_that_were_shaken_are_contained() {
+    let inside = match sandbox::enter("unpack::hostile::archives_that_were_shaken_are_contained") {
+        Ok(inside) => inside,
+        Err(lack) => return crate::skip::skip(lack),
+    };
+    if !inside {
+        return;
+    }
+    let before = outside();
+    let names = [
+        "a",
+        "d",
+        "d/e",
+        "l",
+        "l/passwd",
+        "up/secret",
+        "/etc/passwd",
+        ".wh.a",
+        "d/.wh..wh..opq",
+        "d/l/x",
+    ];
+    // A generator of our own, so that a failure comes again.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |most: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % most as u64) as usize
+    };
+    for round in 0..1500 {
+        let mut tar = Tar::new();
+        for _ in 0..1 + random(12) {
+            let (name, other) = (names[random(names.len())], names[random(names.len())]);
+            tar = match random(7) {
+                0 => tar.file(name, "owned"),
+                1 => tar.dir(name, [0o777, 0o000, 0o7777][random(3)]),
+                2 => tar.symlink(name, ["/mnt/bait", "../../../bait", "..", "/"][random(4)]),
+                3 => tar.symlink(name, other),
+                4 => tar.hard(name, other),
+                5 => tar.with(b'6', name, b"", |_| {}),
+                _ => tar.pax(b'x', &[("path", other.as_bytes())]).file(name, "owned"),
+            };
+        }
+        let mut archive = tar.end();
+        for _ in 0..random(3) {
+            let at = random(archive.len());
+            archive[at] ^= 1 << random(8);
+        }
+        let target = target("shaken");
+        let options =
+            Options { whiteouts: round % 2 == 0, by_hand: round % 3 == 0, ..Options::default() };
+        let _ = unpack(&archive[..], &target, &options, &mut Deaf);
+        let _ = unpack(&archive[..], &target, &options, &mut Deaf);
+        shares_nothing(&target, "shaken");
+        remove(target.parent().unwrap());
+        if round % 50 == 0 {
+            assert_eq!(outside(), before, "in the rounds up to {round}");
+        }
+    }
+    assert_eq!(outside(), before);
+}
