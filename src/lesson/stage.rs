@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::network::names;
 use crate::container::registry;
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
@@ -158,9 +159,11 @@ impl Stage {
                 }
                 let Ok(metadata) = fs::symlink_metadata(&path) else { return Vec::new() };
                 let identity = Identity::Inode { dev: metadata.dev(), ino: metadata.ino() };
-                let effect = match metadata.is_dir() {
-                    true => Effect::Tree { path: path.into() },
-                    false => Effect::File { path: path.into() },
+                let path = PathBuf::from(path);
+                let effect = match names::namespace_at(&path) {
+                    Some(namespace) => Effect::NetnsName { path, namespace },
+                    None if metadata.is_dir() => Effect::Tree { path },
+                    None => Effect::File { path },
                 };
                 vec![Left { effect, identity }]
             }

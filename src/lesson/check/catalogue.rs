@@ -2,7 +2,7 @@
 
 use crate::kernel::capability;
 
-use super::{Answer, World, namespaces, processes, roots, sight, users};
+use super::{Answer, World, namespaces, network, processes, roots, sight, users};
 
 /// One named check.
 pub struct Entry {
@@ -203,6 +203,34 @@ pub const ALL: &[Entry] = &[
         example: "box /etc/hosts",
         twin: "grep -o 'lowerdir=[^,]*' /proc/{1}/mountinfo; cat /proc/{1}/root{2}",
         ask: |world, words| roots::layer(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "netns-name",
+        usage: "WHO",
+        example: "box = named",
+        twin: "findmnt -t nsfs; readlink /proc/{1}/ns/net",
+        ask: |world, words| network::name(world, &words[0]),
+    },
+    Entry {
+        name: "interfaces",
+        usage: "WHO",
+        example: "box = lo",
+        twin: "cat /proc/{1}/net/dev",
+        ask: |world, words| network::interfaces(world, &words[0]),
+    },
+    Entry {
+        name: "listens",
+        usage: "WHO PORT",
+        example: "box 80",
+        twin: "grep ' 0A ' /proc/{1}/net/tcp /proc/{1}/net/tcp6",
+        ask: |world, words| network::listens(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "fetches",
+        usage: "URL WORDS",
+        example: "http://127.0.0.1:8080/ welcome",
+        twin: "wget -qO- {1}",
+        ask: |_, words| network::fetches(&words[0], &words[1..].join(" ")),
     },
     Entry {
         name: "file-contains",

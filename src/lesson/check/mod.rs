@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod namespaces;
+mod network;
 mod processes;
 mod roots;
 mod shell;
