@@ -120,7 +120,7 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
         failures.len(),
         failures.join("\n")
     );
-    assert!(struck > 20, "too few blows were struck: {struck}");
+    assert!(struck > 10, "too few blows were struck: {struck}");
 }
 
 /// What changes the network is tried in one of this thread's own.
