@@ -86,6 +86,7 @@ pub fn launch(
             Ok(Outcome::Running(Detachable { watch, output: started.output, log }))
         }
         Ok(started) => {
+            watch.wait()?;
             let mut ending = ByWatch(watch);
             let status = attach(&started.process, started.output, &mut ending, observer)?;
             Ok(Outcome::Ended(status, ending.0.end()))
@@ -133,7 +134,6 @@ fn start(
         ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &[])?;
         perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
         world.fds.remove(lease::LOCK);
-        world.watch()?.started()?;
         drop(lock);
         // The image's files with mapped owners, where the plan has made such a mount.
         let tree = world.fds.remove(TREE);

@@ -69,10 +69,7 @@ impl Plan {
         let limit::Plan { mut make, join, group } = limit::plan(limits, &name(token), true)?;
         let here = std::env::current_dir().tried(|| "getcwd()")?;
         let namespaces = Vec::new();
-        make.push(
-            Clone(CloneSpec { name: "cgroup limit".to_owned(), namespaces, detached: false })
-                .into(),
-        );
+        make.push(Clone(CloneSpec { name: "cgroup limit".to_owned(), namespaces }).into());
         make.extend(join);
         // As the shell would start it: the environment there is.
         let env = std::env::vars_os().filter_map(|(name, value)| {
@@ -131,7 +128,6 @@ fn start(
 ) -> Result<(PidFd, Group)> {
     // Read only now: the watcher is one of the processes that may have to move.
     let plan = Plan::new(&request.limits, &request.command, watch.token())?;
-    watch.hold()?;
     let (ours, theirs) = Channel::pair()?;
     let parent = PidFd::open(watch.pid())?;
     let mut slots = Slots::default();
@@ -152,6 +148,7 @@ fn start(
         Exit::NotFound => error.hint("There is no such program along your PATH."),
         _ => error,
     })?;
+    watch.wait_to_look()?;
     Ok((process, plan.group))
 }
 

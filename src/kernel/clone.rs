@@ -45,9 +45,6 @@ pub struct CloneSpec {
     pub name: String,
     /// `mnt`, `pid`, ...
     pub namespaces: Vec<String>,
-    /// Whether it is to be left to the watcher: then it is not cleared away
-    /// before that has been said, however soon it ends.
-    pub detached: bool,
 }
 
 /// Makes the container's first process; `$pid` is its pid afterwards.

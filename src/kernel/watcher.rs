@@ -29,9 +29,9 @@ enum Request {
     Release(u32),
     /// All that was made is meant to stay when the command has ended, or this tree of it.
     Keep(Option<PathBuf>),
-    Started,
+    Wait,
+    WaitToLook,
     Clone(CloneSpec),
-    Hold,
     /// The launcher goes; what comes out of the container is beside the
     /// message, and goes to this file.
     Detach(Option<PathBuf>),
@@ -139,13 +139,6 @@ impl Watch {
         self.ask(&Request::Keep(None), Vec::new()).map(drop)
     }
 
-    /// The launcher has done its part for the child, and holds no lock any more.
-    /// Until then nothing is undone, even if the child has ended: undoing could
-    /// wait for the lock, and the launcher for us.
-    pub fn started(&mut self) -> Result<()> {
-        self.ask(&Request::Started, Vec::new()).map(drop)
-    }
-
     /// Has the watcher start a process as its child, in new namespaces.
     /// `fds` become the child's 0, 1, 2 and its channel. Its pid and start time.
     pub fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<(i32, u64)> {
@@ -155,10 +148,19 @@ impl Watch {
         }
     }
 
-    /// When the process ends, that is told at once and nothing is undone until
-    /// [`Watch::end`]: first its counters are to be read.
-    pub fn hold(&mut self) -> Result<()> {
-        self.ask(&Request::Hold, Vec::new()).map(drop)
+    /// From here on the launcher only waits: when the process ends, everything
+    /// is undone, and then its end is told. Before this is said nothing is
+    /// undone, however short the process lived: what the launcher is just making
+    /// would stay, and undoing could need a lock that it holds.
+    pub fn wait(&mut self) -> Result<()> {
+        self.ask(&Request::Wait, Vec::new()).map(drop)
+    }
+
+    /// From here on the launcher only waits, and the end of the process is told
+    /// at once: nothing is undone until [`Watch::end`], so that its counters can
+    /// be read.
+    pub fn wait_to_look(&mut self) -> Result<()> {
+        self.ask(&Request::WaitToLook, Vec::new()).map(drop)
     }
 
     /// A tree that this journal names is meant to stay.
@@ -240,29 +242,25 @@ struct Watcher {
     channel: Channel,
     journal: Journal,
     child: Option<Child>,
-    /// Whether the launcher still works on what the child needs.
-    starting: bool,
     launcher: Launcher,
-    /// Whether the launcher is to leave the container to us, and has not yet.
-    to_be_detached: bool,
     /// What comes out of a detached container.
     output: log::Output,
-    hold: Hold,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Launcher {
-    Listening,
-    Gone,
+    /// It makes things: nothing is undone under its hands.
+    AtWork,
+    /// It waits for the end of the child with everything undone.
+    Waiting,
+    /// It wants to look when the child has ended, before anything is undone.
+    WaitingToLook,
+    /// It has been told to look, and will say when it has.
+    Looking,
+    /// It has left the child to us.
     Detached,
-}
-
-/// Whether the end of the process is told before anything is undone.
-#[derive(PartialEq, Eq)]
-enum Hold {
-    No,
-    Asked,
-    Told,
+    /// It died.
+    Gone,
 }
 
 /// The watcher's whole life.
@@ -280,17 +278,8 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
         Err(error) => failed(channel, error),
     };
     let _ = channel.send(&Reply::Ok(0), &[]);
-    let (launcher, output) = (Launcher::Listening, log::Output::default());
-    let mut watcher = Watcher {
-        channel,
-        journal,
-        child: None,
-        starting: false,
-        launcher,
-        to_be_detached: false,
-        output,
-        hold: Hold::No,
-    };
+    let (launcher, output) = (Launcher::AtWork, log::Output::default());
+    let mut watcher = Watcher { channel, journal, child: None, launcher, output };
     let asked_to_end = watcher.watch();
     watcher.output.drain();
     let mut left = watcher.undo();
@@ -300,7 +289,7 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
     }
     if asked_to_end {
         let _ = channel.send(&Reply::Ended { left }, &[]);
-    } else if let (Launcher::Listening, Some(status)) =
+    } else if let (Launcher::Waiting, Some(status)) =
         (launcher, child.and_then(|child| child.status))
     {
         let _ = channel.send(&Reply::Exited { status, left }, &[]);
@@ -329,7 +318,8 @@ impl Watcher {
                 polled.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
                 polled.len() - 1
             };
-            let channel = (self.launcher == Launcher::Listening).then(|| add(self.channel.as_fd()));
+            let heard = !matches!(self.launcher, Launcher::Detached | Launcher::Gone);
+            let channel = heard.then(|| add(self.channel.as_fd()));
             let living = self.child.as_ref().filter(|child| child.status.is_none());
             let child = living.map(|child| add(child.pidfd.as_fd()));
             let output = self.output.source().map(add);
@@ -353,64 +343,39 @@ impl Watcher {
             } else if ready(output) {
                 self.output.pass_on();
             }
-            let ended = self.child.as_ref().and_then(|child| child.status);
-            if let Some(status) = ended.filter(|_| !self.in_doubt())
-                && !self.waits_for_the_launcher(status)
-            {
-                return false;
+            let Some(status) = self.child.as_ref().and_then(|child| child.status) else { continue };
+            match self.launcher {
+                Launcher::AtWork | Launcher::Looking => {}
+                Launcher::WaitingToLook => {
+                    self.launcher = Launcher::Looking;
+                    let _ = self.channel.send(&Reply::Exited { status, left: Vec::new() }, &[]);
+                }
+                Launcher::Waiting | Launcher::Detached | Launcher::Gone => return false,
             }
         }
-    }
-
-    /// Whether the launcher wants to look before anything is undone; tells it
-    /// that the time has come.
-    fn waits_for_the_launcher(&mut self, status: Status) -> bool {
-        if self.launcher != Launcher::Listening || self.hold == Hold::No {
-            return false;
-        }
-        if self.hold == Hold::Asked {
-            self.hold = Hold::Told;
-            let _ = self.channel.send(&Reply::Exited { status, left: Vec::new() }, &[]);
-        }
-        true
-    }
-
-    /// Whether the launcher is about to make something: what is undone before
-    /// it is made would stay. Or about to say that a tree is to be kept, or where
-    /// the last words of the container go; or at work on its network, with a lock
-    /// that undoing needs. It will say so, or that all is to end.
-    fn in_doubt(&self) -> bool {
-        let undecided = |entry: &journal::Entry| {
-            entry.identity.is_none() || matches!(entry.effect, Effect::Tree { .. }) && !entry.kept
-        };
-        self.launcher == Launcher::Listening
-            && (self.starting
-                || self.to_be_detached
-                || self.journal.entries().iter().any(undecided))
     }
 
     fn serve(&mut self, request: Request, fds: Vec<OwnedFd>) {
         let result = match request {
-            Request::Started => {
-                self.starting = false;
-                Ok(Reply::Ok(0))
-            }
             Request::Intend(effect) => self.journal.intend(effect).map(Reply::Ok),
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
-            Request::Hold => {
-                self.hold = Hold::Asked;
-                Ok(Reply::Ok(0))
-            }
+            Request::Wait => Ok(self.launcher_is(Launcher::Waiting)),
+            Request::WaitToLook => Ok(self.launcher_is(Launcher::WaitingToLook)),
             Request::Keep(tree) => self.keep(tree.as_deref()).map(|()| Reply::Ok(0)),
             Request::Detach(path) => log::Output::to(path, fds).map(|output| {
-                (self.output, self.launcher) = (output, Launcher::Detached);
-                Reply::Ok(0)
+                self.output = output;
+                self.launcher_is(Launcher::Detached)
             }),
             Request::End => return, // handled where the loop ends
         };
         let _ = self.channel.send(&result.unwrap_or_else(Reply::Failed), &[]);
+    }
+
+    fn launcher_is(&mut self, launcher: Launcher) -> Reply {
+        self.launcher = launcher;
+        Reply::Ok(0)
     }
 
     fn keep(&mut self, tree: Option<&Path>) -> Result<()> {
@@ -426,10 +391,8 @@ impl Watcher {
         let n =
             self.journal.intend(Effect::Process { what: format!("container {}", spec.name) })?;
         let child = Child::start(spec, fds)?;
-        self.to_be_detached = spec.detached;
         let (pid, start) = (child.pid, child.start);
         self.child = Some(child);
-        self.starting = true;
         self.journal.done(n, Identity::Process { pid, start })?;
         Ok(Reply::Cloned { pid, start })
     }

@@ -101,10 +101,8 @@ pub fn namespaces(network: &NetworkKind, with_user: bool) -> Vec<String> {
 }
 
 fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
-    let detached = spec.process.detached;
     let namespaces = namespaces(&spec.network.kind, machine.user.is_some());
-    let mut ops =
-        vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces, detached }))];
+    let mut ops = vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces }))];
     if let Some(user) = &machine.user {
         if !user.full {
             let why = "an ordinary user may map groups only after giving up setgroups(2): \
