@@ -69,6 +69,36 @@ pub struct LimitFlags {
     /// Kill it sooner (to 1000) or later (to -1000) when memory runs out
     #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
     pub oom_score_adj: Option<String>,
+    /// CPU time that all of it together may use, in CPUs: 0.2 is a fifth of one
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<String>,
+    /// Its share when CPU is scarce, 2 to 262144; 1024 is ordinary
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=262_144))]
+    pub cpu_shares: Option<u64>,
+    /// The CPUs that it may run on: 0-1,3
+    #[arg(long, value_name = "CPUS")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory that all of it together may use: 64M
+    #[arg(long, short, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Memory and swap together (-1: as much swap as there is)
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, requires = "memory")]
+    pub memory_swap: Option<String>,
+    /// How many tasks there may be (-1: no limit)
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pids_limit: Option<i64>,
+    /// Bytes a second that it may read from a disk: /dev/sda:10M
+    #[arg(long, value_name = "DEV:SIZE")]
+    pub device_read_bps: Vec<String>,
+    /// Bytes a second that it may write to a disk
+    #[arg(long, value_name = "DEV:SIZE")]
+    pub device_write_bps: Vec<String>,
+    /// Reads a second from a disk
+    #[arg(long, value_name = "DEV:N")]
+    pub device_read_iops: Vec<String>,
+    /// Writes a second to a disk
+    #[arg(long, value_name = "DEV:N")]
+    pub device_write_iops: Vec<String>,
 }
 
 /// What else of file systems a container gets.

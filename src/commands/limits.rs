@@ -1,11 +1,16 @@
 //! What flags say of limits: sizes, CPUs, devices.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 
+use crate::cli::Global;
 use crate::cli::cgroup::Limit;
-use crate::error::{Error, Result};
+use crate::cli::run::LimitFlags;
+use crate::error::{Error, Exit, Result};
 use crate::kernel::cgroup::Quota;
-use crate::kernel::cgroup::limit::{Io, Limits, Rate};
+use crate::kernel::cgroup::limit::{Io, Limits, Rate, must_ask_systemd};
+use crate::step::Step;
+use crate::ui::Screen;
 
 /// The period of a quota, in microseconds: what docker takes.
 const PERIOD: u64 = 100_000;
@@ -15,6 +20,7 @@ pub fn of_limit(args: &Limit) -> Result<Limits> {
     let mut limits = Limits {
         cpu: args.cpus.as_deref().map(cpus).transpose()?,
         weight: args.cpu_weight,
+        shares: None,
         memory: args.memory.as_deref().map(|text| size(text, "--memory")).transpose()?,
         swap: args.swap.as_deref().map(|text| size(text, "--swap")).transpose()?,
         pids: args.pids,
@@ -30,6 +36,77 @@ pub fn of_limit(args: &Limit) -> Result<Limits> {
         }
     }
     Ok(limits)
+}
+
+/// What `run` asks for, with docker's flags.
+pub fn of_run(flags: &LimitFlags) -> Result<Limits> {
+    let memory = flags.memory.as_deref().map(|text| size(text, "--memory")).transpose()?;
+    let both = flags.memory_swap.as_deref().filter(|text| *text != "-1");
+    let both = both.map(|text| size(text, "--memory-swap")).transpose()?;
+    let swap = both.zip(memory).map(|(both, memory)| {
+        both.checked_sub(memory).ok_or_else(|| {
+            Error::usage("--memory-swap is less than --memory")
+                .hint("It is the sum of both: --memory 64M --memory-swap 64M means no swap.")
+        })
+    });
+    let mut limits = Limits {
+        cpu: flags.cpus.as_deref().map(cpus).transpose()?,
+        shares: flags.cpu_shares,
+        memory,
+        swap: swap.transpose()?,
+        pids: flags.pids_limit.and_then(|pids| u64::try_from(pids).ok()).filter(|pids| *pids > 0),
+        cpuset: flags.cpuset_cpus.clone(),
+        ..Limits::default()
+    };
+    for (given, what, flag) in [
+        (&flags.device_read_bps, Rate::ReadBytes, "--device-read-bps"),
+        (&flags.device_write_bps, Rate::WriteBytes, "--device-write-bps"),
+        (&flags.device_read_iops, Rate::Reads, "--device-read-iops"),
+        (&flags.device_write_iops, Rate::Writes, "--device-write-iops"),
+    ] {
+        for text in given {
+            limits.io.push(io(text, ':', what, flag)?);
+        }
+    }
+    Ok(limits)
+}
+
+/// Set in the process that systemd has given a group of its own.
+const ASKED: &str = "UTH_ASKED_SYSTEMD";
+
+/// Whether an ordinary user has to ask systemd for a group first, and has not.
+pub fn must_ask() -> bool {
+    must_ask_systemd() && std::env::var_os(ASKED).is_none()
+}
+
+/// An ordinary user's group has to come from systemd's user manager: a scope
+/// that is delegated, in which this same command line runs again.
+pub fn ask_systemd(global: &Global, screen: &mut Screen) -> Result<u8> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::io("readlink(\"/proc/self/exe\")", &error))?;
+    let manager = ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes", "--"];
+    if global.dry_run {
+        let words: Vec<_> = std::env::args().skip(1).filter(|word| word != "--dry-run").collect();
+        let (manager, words) = (manager.join(" "), words.join(" "));
+        let line = format!("systemd-run {manager} {} {words}", program.display());
+        let why =
+            "your shell's group is not delegated to you; systemd's user manager makes one that is";
+        let call = "execve(\"systemd-run\", [\"--user\", \"--scope\", ...])";
+        return screen.plan(&[Step::new(call, why).shell(line)]).map(|()| 0);
+    }
+    screen.note(
+        "Your shell's cgroup is not delegated to you, so systemd's user manager is asked for one \
+         (systemd-run --user --scope -p Delegate=yes).",
+    );
+    let error = std::process::Command::new("systemd-run")
+        .args(manager)
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(ASKED, "1")
+        .exec();
+    Err(Error::io("execve(\"systemd-run\")", &error)
+        .hint("It is in the package systemd. As root this works without it: use sudo.")
+        .exit(Exit::CannotRun))
 }
 
 /// `0.2`: a share of one CPU, or several.

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::Global;
 use crate::cli::run::{NetworkFlags, Run};
 use crate::commands::container::{before_the_command, process};
+use crate::commands::limits::{ask_systemd, must_ask, of_run};
 use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
 use crate::container::kept;
 use crate::container::launch::{Outcome, launch, watch};
@@ -17,12 +18,14 @@ use crate::container::spec::{
 };
 use crate::error::{Error, Result};
 use crate::image::{self, base};
+use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Root;
 use crate::kernel::limits::Limit;
 use crate::ui::Screen;
 
 /// What flags say, checked before anything is made.
 struct Asked {
+    group: Limits,
     rights: Rights,
     files: Files,
     limits: Vec<Limit>,
@@ -36,6 +39,10 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     args.hostname.as_deref().map_or(Ok(()), check_hostname)?;
     let files = Files::parse(&args.files.volume, &args.files.tmpfs, args.files.read_only)?;
     let limits = limits(&args.limits.ulimit)?;
+    let group = of_run(&args.limits).map_err(before_the_command)?;
+    if !group.is_empty() && must_ask() {
+        return ask_systemd(global, screen);
+    }
     let oom_score = args.limits.oom_score_adj.as_deref().map(oom_score).transpose()?;
     let machine = with_user_namespace(Machine::look()?, args.rights.userns, screen)
         .map_err(before_the_command)?;
@@ -44,7 +51,7 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     }
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let network = network(&args.network, &machine)?;
-    let asked = Asked { rights, files, limits, oom_score, network };
+    let asked = Asked { group, rights, files, limits, oom_score, network };
     if args.rights.privileged {
         warn_of_privileged(&machine, screen);
     }
@@ -190,6 +197,7 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Sp
     process.init = args.init;
     let keep = args.keep.then(|| kept::path(&id)).transpose()?;
     Ok(Spec {
+        group: asked.group,
         keep,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::launch::{last_words, listen, standard_streams};
+use crate::container::limited;
 use crate::container::machine::{Machine, setgroups_allowed};
 use crate::container::plan;
 use crate::container::registry::Container;
@@ -33,7 +34,8 @@ impl Plan {
         let differing = differing_namespaces(container.pid)?;
         let (user, others): (Vec<_>, Vec<_>) =
             differing.into_iter().partition(|name| name == "user");
-        let mut newborn = vec![Op::from(Undumpable)];
+        let mut newborn = limited::join(container.pid, &container.id)?;
+        newborn.push(Undumpable.into());
         let nobody = !user.is_empty() && !is_root_in(container.pid)?;
         if !user.is_empty() {
             // First: it gives the right to enter the others.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
@@ -13,6 +14,7 @@ use crate::container::attach::{hold_signals, watched};
 use crate::container::launch::{last_words, listen};
 use crate::error::{Context, Exit, Result};
 use crate::home::Place;
+use crate::kernel::cgroup::change;
 use crate::kernel::cgroup::limit::{self, Limits};
 use crate::kernel::cgroup::{Group, Usage};
 use crate::kernel::channel::Channel;
@@ -61,6 +63,21 @@ pub struct Outcome {
 /// The name of a group: the journal's token is in it.
 pub fn name(token: &str) -> String {
     format!("under-the-hood-{token}")
+}
+
+/// What puts a process, by itself, into the group of a container that has one.
+pub fn join(pid: i32, id: &str) -> Result<Vec<Op>> {
+    let group = Group::of_process(Path::new("/proc"), pid)?;
+    let name = name(id);
+    let mut directories: Vec<_> = group.seats.into_iter().map(|seat| seat.directory).collect();
+    directories.retain(|directory| directory.ends_with(&name));
+    directories.dedup();
+    let join = |directory: PathBuf| {
+        let path = literal(&directory.join("cgroup.procs").to_string_lossy());
+        let why = "into the container's group: its limits are for all that runs in it".to_owned();
+        change::Set { path, value: "0".to_owned(), why }.into()
+    };
+    Ok(directories.into_iter().map(join).collect())
 }
 
 impl Plan {

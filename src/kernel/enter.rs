@@ -265,6 +265,23 @@ impl Operation for UnshareMounts {
     }
 }
 
+/// unshare(2) `CLONE_NEWCGROUP`: what it is in by now becomes the top of its view.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnshareCgroup;
+
+impl Operation for UnshareCgroup {
+    fn step(&self) -> Step {
+        let why = "its group becomes the top of what it sees: made before, this view would begin higher up";
+        Step::new("unshare(CLONE_NEWCGROUP)", why).shell("unshare --cgroup sh")
+    }
+
+    fn perform(&self, _: &mut World<'_>) -> Result<String> {
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
+            .tried(|| "unshare(CLONE_NEWCGROUP)")
+            .map(|()| "0".to_owned())
+    }
+}
+
 /// setns(2) on a pidfd: into several namespaces of a process at once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetNs {

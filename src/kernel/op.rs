@@ -124,6 +124,7 @@ operations! {
     Undumpable = enter::Undumpable,
     Unmount = mount::Unmount,
     Unshare = chroot::Unshare,
+    UnshareCgroup = enter::UnshareCgroup,
     UnshareMounts = enter::UnshareMounts,
     VethAdd = netlink::VethAdd,
     WriteFile = files::WriteFile,

@@ -289,3 +289,40 @@ fn cgroup_watch_shows_a_group_as_it_is() {
     drop(groups);
     uth.run(["cgroup", "watch", "/uth-test-watch"]).one_error(1);
 }
+
+/// A container's limits, with docker's flags: seen from outside, met inside,
+/// and for what `exec` starts too.
+#[test]
+fn cgroup_of_a_container_that_is_run_with_limits() {
+    need_limits!();
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    let before = crate::machine::Machine::look(&uth);
+    let flags = "run -d --name box --memory 32M --pids-limit 20 --cpus 0.5 --cpu-shares 512";
+    let words: Vec<_> = flags.split(' ').chain(["base", "sleep", "600"]).collect();
+    uth.run(words).ok();
+    let shown = uth.run(["cgroup", "show", "box", "--format", "json"]).ok();
+    let all = shown.json()["values"].clone();
+    let limits: Vec<_> = all.as_array().unwrap().iter().filter(|v| v["kind"] == "limit").collect();
+    assert!(limits.iter().any(|limit| limit["words"] == "32 MiB"), "{}", shown.whole());
+    assert!(limits.iter().any(|limit| limit["value"] == 20), "{}", shown.whole());
+    // Inside, its own group is the top of what it sees.
+    let seen = uth.run(["exec", "box", "cat", "/proc/1/cgroup"]).ok();
+    assert!(!seen.stdout.contains("under-the-hood"), "{}", seen.whole());
+    // What is started later is in the group: too much memory is not granted.
+    uth.run(["exec", "box", "sh", "-c", "tail /dev/zero"]).exits(137);
+    let group = uth.run(["cgroup", "watch", "box", "--count", "1", "--format", "json"]).ok();
+    let usage = group.json()["usage"].clone();
+    assert!(usage["oom_kills"].as_u64().unwrap() >= 1, "{usage}");
+    assert_eq!((&usage["memory_limit"], &usage["tasks_limit"]), (&(32 << 20).into(), &20.into()));
+    uth.run(["stop", "-t", "0", "box"]).ok();
+    uth.run(["run", "--memory", "16M", "base", "sh", "-c", "tail /dev/zero"]).exits(137);
+    for wrong in [["--memory", "lots"], ["--cpus", "-1"], ["--device-read-bps", "/dev/null:1M"]] {
+        uth.run(["run", wrong[0], wrong[1], "base", "true"]).one_error(if wrong[1] == "-1" {
+            2
+        } else {
+            125
+        });
+    }
+    nothing_left(&uth, &before);
+}

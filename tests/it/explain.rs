@@ -241,6 +241,19 @@ fn explain_agrees_with_strace_on_exec() {
 }
 
 #[test]
+fn explain_agrees_with_strace_on_run_with_limits() {
+    need!(root);
+    need!(tool "strace");
+    need!(sh "a cgroup controller for tasks that can be written to",
+        "test -w /sys/fs/cgroup/pids/cgroup.procs || test -w /sys/fs/cgroup/cgroup.subtree_control");
+    let uth = Uth::new();
+    uth.run(["run", "base", "true"]).ok();
+    let (said, done) = both(&uth, &["run", "--pids-limit", "20", "base", "true"]);
+    assert!(done[&Role::Init].len() > 20, "strace saw too little: {done:#?}");
+    snapbox::assert_data_eq!(format!("{said:#?}"), snapbox::Data::from(format!("{done:#?}")).raw());
+}
+
+#[test]
 fn explain_agrees_with_strace_on_cgroup_limit() {
     need!(root);
     need!(tool "strace");

@@ -252,6 +252,12 @@ fn killed_anywhere_cgroup_limit_leaves_nothing() {
 }
 
 #[test]
+fn killed_anywhere_run_with_limits_leaves_nothing() {
+    need_cgroups!();
+    strike_all(&["run", "--name", "victim", "--memory", "64M", "base", "true"], false, false);
+}
+
+#[test]
 fn killed_anywhere_with_its_watcher_cgroup_limit_is_cleaned_up() {
     need_cgroups!();
     strike_all(&["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"], false, true);

@@ -1,25 +1,20 @@
 //! `cgroup limit`: a command in a group of its own, with live gauges and a
 //! closing report from the kernel's counters.
 
-use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use crate::cli::Global;
 use crate::cli::cgroup::Limit;
-use crate::commands::limits::of_limit;
+use crate::commands::limits::{ask_systemd, must_ask, of_limit};
 use crate::container::limited::{self, Outcome, Plan, Request};
-use crate::error::{Error, Exit, Result};
-use crate::kernel::cgroup::limit::must_ask_systemd;
+use crate::error::{Error, Result};
 use crate::kernel::cgroup::unit::{bytes, cpus, time};
 use crate::kernel::cgroup::{Bound, Usage};
 use crate::kernel::watcher::Status;
 use crate::ui::Screen;
 use crate::ui::gauge::bar;
-
-/// Set in the process that systemd has given a group of its own.
-const ASKED: &str = "UTH_ASKED_SYSTEMD";
 
 /// Runs it.
 pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
@@ -29,7 +24,7 @@ pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
             "Say what is limited: `under-the-hood cgroup limit --cpus 0.2 --memory 64M -- CMD`.",
         ));
     }
-    if must_ask_systemd() && std::env::var_os(ASKED).is_none() {
+    if must_ask() {
         return ask_systemd(global, screen);
     }
     if global.dry_run {
@@ -60,37 +55,6 @@ pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
             .warn(&format!("could not be undone: {error}. `under-the-hood cleanup` tries again."));
     }
     Ok(outcome.status.code())
-}
-
-/// An ordinary user's group has to come from systemd's user manager: a scope
-/// that is delegated, in which this same command line runs again.
-fn ask_systemd(global: &Global, screen: &mut Screen) -> Result<u8> {
-    let program = std::env::current_exe()
-        .map_err(|error| Error::io("readlink(\"/proc/self/exe\")", &error))?;
-    let manager = ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes", "--"];
-    if global.dry_run {
-        let words: Vec<_> = std::env::args().skip(1).filter(|word| word != "--dry-run").collect();
-        let line =
-            format!("systemd-run {} {} {}", manager.join(" "), program.display(), words.join(" "));
-        let why =
-            "your shell's group is not delegated to you; systemd's user manager makes one that is";
-        let call = "execve(\"systemd-run\", [\"--user\", \"--scope\", ...])";
-        let step = crate::step::Step::new(call, why).shell(line);
-        return screen.plan(&[step]).map(|()| 0);
-    }
-    screen.note(
-        "Your shell's cgroup is not delegated to you, so systemd's user manager is asked for one \
-         (systemd-run --user --scope -p Delegate=yes).",
-    );
-    let error = std::process::Command::new("systemd-run")
-        .args(manager)
-        .arg(program)
-        .args(std::env::args_os().skip(1))
-        .env(ASKED, "1")
-        .exec();
-    Err(Error::io("execve(\"systemd-run\")", &error)
-        .hint("It is in the package systemd. As root this works without it: use sudo.")
-        .exit(Exit::CannotRun))
 }
 
 /// One line of gauges.

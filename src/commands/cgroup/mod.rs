@@ -27,7 +27,7 @@ pub fn run(command: &Cgroup, global: &Global, screen: &mut Screen) -> Result<u8>
         Cgroup::Ls(args) => ls::run(proc, args, screen),
         Cgroup::Tree => tree::run(proc, screen),
         Cgroup::Limit(args) => limit::run(args, global, screen),
-        Cgroup::Prove(args) => prove::run(args, screen),
+        Cgroup::Prove(args) => prove::run(args, global, screen),
         Cgroup::Watch(args) => watch::run(proc, args, screen),
         Cgroup::Show(args) => show::run(proc, args, screen),
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::limit::usage_json;
+use crate::cli::Global;
 use crate::cli::cgroup::{Proof, Prove};
+use crate::commands::limits::{ask_systemd, must_ask};
 use crate::container::limited::{self, Outcome, Request};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::cgroup::limit::{Io, Limits, Rate};
@@ -37,7 +39,10 @@ struct Tried {
 }
 
 /// Proves what was asked for.
-pub fn run(args: &Prove, screen: &mut Screen) -> Result<u8> {
+pub fn run(args: &Prove, global: &Global, screen: &mut Screen) -> Result<u8> {
+    if must_ask() {
+        return ask_systemd(global, screen);
+    }
     let chosen: Vec<Proof> = match args.what {
         Proof::All => vec![Proof::Cpu, Proof::Memory, Proof::Pids, Proof::Io],
         one => vec![one],

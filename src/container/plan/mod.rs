@@ -8,15 +8,17 @@ mod network;
 mod root;
 mod volumes;
 
+use crate::container::limited;
 use crate::container::machine::Machine;
 use crate::container::spec::{NetworkKind, Spec};
 use crate::container::{kept, logs, registry};
 use crate::error::Result;
 use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
+use crate::kernel::cgroup::limit;
 use crate::kernel::clone::{Clone, CloneSpec};
 use crate::kernel::credentials::{SetGid, SetGroups, SetUid};
 use crate::kernel::detached::{MapOwners, OpenTree};
-use crate::kernel::enter::become_init;
+use crate::kernel::enter::{UnshareCgroup, become_init};
 use crate::kernel::files::WriteFile;
 use crate::kernel::in_root::WriteInRoot;
 use crate::kernel::op::{Op, describe, literal};
@@ -58,12 +60,9 @@ impl Plan {
     /// The plan for a container on this machine.
     pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
         Ok(Self {
-            birth: birth(spec, machine),
+            birth: birth(spec, machine)?,
             launcher: launcher(spec)?,
-            newborn: match machine.nobody() {
-                true => [binary(machine), staging(spec, machine), become_root()].concat(),
-                false => binary(machine),
-            },
+            newborn: newborn(spec, machine),
             init: [
                 network::join(spec),
                 root_file_system(spec, machine),
@@ -91,6 +90,20 @@ impl Plan {
     }
 }
 
+/// What the new process does before it becomes `__init`.
+fn newborn(spec: &Spec, machine: &Machine) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if !spec.group.is_empty() {
+        ops.push(UnshareCgroup.into());
+    }
+    ops.extend(binary(machine));
+    if machine.nobody() {
+        ops.extend(staging(spec, machine));
+        ops.extend(become_root());
+    }
+    ops
+}
+
 /// The namespaces a container gets: all that exist but `time`, and `user` only
 /// where it is needed.
 pub fn namespaces(network: &NetworkKind, with_user: bool) -> Vec<String> {
@@ -100,9 +113,16 @@ pub fn namespaces(network: &NetworkKind, with_user: bool) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
-    let namespaces = namespaces(&spec.network.kind, machine.user.is_some());
-    let mut ops = vec![Op::from(Clone(CloneSpec { name: spec.name.clone(), namespaces }))];
+fn birth(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
+    let mut namespaces = namespaces(&spec.network.kind, machine.user.is_some());
+    let mut limits = limit::Plan::default();
+    if !spec.group.is_empty() {
+        limits = limit::plan(&spec.group, &limited::name(&spec.id), false)?;
+        // Later, when it is in its group.
+        namespaces.retain(|name| name != "cgroup");
+    }
+    let mut ops = limits.make;
+    ops.push(Clone(CloneSpec { name: spec.name.clone(), namespaces }).into());
     if let Some(user) = &machine.user {
         if !user.full {
             let why = "an ordinary user may map groups only after giving up setgroups(2): \
@@ -119,7 +139,8 @@ fn birth(spec: &Spec, machine: &Machine) -> Vec<Op> {
             ops.push(MapOwners { name: TREE.to_owned() }.into());
         }
     }
-    ops
+    ops.extend(limits.join);
+    Ok(ops)
 }
 
 /// To root of a user namespace in which the process has no id yet: what it was

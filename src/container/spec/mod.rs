@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Exit, Result};
 use crate::image::base::Rootfs;
+use crate::kernel::cgroup::limit::Limits;
 
 /// A container that is asked for.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Spec {
     pub image: String,
     /// Its root file system.
     pub rootfs: Rootfs,
+    /// What all of it together may use.
+    pub group: Limits,
     /// What else of file systems.
     pub files: Files,
     /// Which network.

@@ -21,6 +21,8 @@ pub struct Limits {
     pub cpu: Option<Quota>,
     /// 1 to 10000; 100 is ordinary.
     pub weight: Option<u64>,
+    /// The same as version 1 has it: 2 to 262144; 1024 is ordinary.
+    pub shares: Option<u64>,
     /// Bytes.
     pub memory: Option<u64>,
     /// Bytes of it that may be moved to disk.
@@ -97,7 +99,7 @@ impl Limits {
     /// The controllers that are needed for it, by their names in version 1.
     fn needed(&self) -> Vec<&'static str> {
         let wanted = [
-            ("cpu", self.cpu.is_some() || self.weight.is_some()),
+            ("cpu", self.cpu.is_some() || self.weight.is_some() || self.shares.is_some()),
             ("memory", self.memory.is_some() || self.swap.is_some()),
             ("pids", self.pids.is_some()),
             ("cpuset", self.cpuset.is_some()),
@@ -216,8 +218,8 @@ impl Limits {
                     ops.push(set(at, "cpu.cfs_period_us", period, PERIOD));
                     ops.push(set(at, "cpu.cfs_quota_us", quota, QUOTA));
                 }
-                if let Some(weight) = self.weight {
-                    let shares = (weight * 1024 / 100).max(2);
+                let shares = self.weight.map(|weight| (weight * 1024 / 100).max(2));
+                if let Some(shares) = self.shares.or(shares) {
                     ops.push(set(at, "cpu.shares", shares, WEIGHT));
                 }
             }
@@ -257,7 +259,9 @@ impl Limits {
         if let Some(Quota { quota: Some(quota), period }) = self.cpu {
             ops.push(set(at, "cpu.max", format!("{quota} {period}"), QUOTA));
         }
-        ops.extend(self.weight.map(|weight| set(at, "cpu.weight", weight, WEIGHT)));
+        // As runc converts one scale to the other.
+        let weight = self.shares.map(|shares| 1 + (shares.max(2) - 2) * 9999 / 262_142);
+        ops.extend(weight.or(self.weight).map(|weight| set(at, "cpu.weight", weight, WEIGHT)));
         ops.extend(self.memory.map(|memory| set(at, "memory.max", memory, MEMORY)));
         let swap = "of it, so much may be moved to disk";
         ops.extend(self.swap.map(|bytes| set(at, "memory.swap.max", bytes, swap)));
