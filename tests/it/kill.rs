@@ -191,7 +191,9 @@ impl Bench {
             }
         }
         let mut left = Machine::left(&self.uth, &self.before, PROMPT, base_and_progress);
-        let gone = self.before.beyond(&Machine::look(&self.uth));
+        let mut gone = self.before.beyond(&Machine::look(&self.uth));
+        // Another test's group may have been there for a moment.
+        gone.retain(|line| !line.starts_with(crate::machine::CGROUP_ENTRY));
         left.extend(gone.into_iter().map(|line| format!("gone: {line}")));
         left
     }

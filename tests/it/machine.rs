@@ -190,7 +190,8 @@ fn ours_below(directory: &Path, levels: usize) -> Vec<String> {
     found
 }
 
-const CGROUP_ENTRY: &str = "entry /sys/fs/cgroup/";
+/// How the lines of cgroups begin.
+pub const CGROUP_ENTRY: &str = "entry /sys/fs/cgroup/";
 
 /// Whether a cgroup holds a process of another test's: one with another home.
 fn in_use_elsewhere(line: &str, home: &Path) -> bool {
