@@ -122,13 +122,13 @@ pub fn run(
     let line = format!("cgroup limit {}", request.command.join(" "));
     let mut watch = Watch::start(Place::Run, &line)?;
     hold_signals()?;
+    let begun = std::time::Instant::now();
     match start(request, &mut watch, observer) {
         Err(error) => {
             watch.end();
             Err(error)
         }
         Ok((process, group)) => {
-            let begun = std::time::Instant::now();
             let ended = wait(&process, &mut watch, &group, tick);
             // Read while the group is there: the watcher undoes nothing before we say so.
             let (usage, took) = (group.usage(), begun.elapsed());
