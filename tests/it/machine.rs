@@ -21,7 +21,7 @@ impl Machine {
         seen.extend(processes(uth.home()));
         seen.extend(mounts(uth.home()));
         let cgroups = ours_below(Path::new("/sys/fs/cgroup"), 6);
-        seen.extend(cgroups.into_iter().filter(|line| !in_use_elsewhere(line, uth.home())));
+        seen.extend(cgroups.into_iter().filter(|line| !of_another_test(line, uth.home())));
         seen.extend(names(uth.home()));
         seen.extend(lines("ip", &["-o", "link"], |line| {
             line.contains("uth") || line.contains("hood")
@@ -51,19 +51,9 @@ impl Machine {
         allowed: impl Fn(&str) -> bool,
     ) -> Vec<String> {
         let start = Instant::now();
-        // Others make groups and remove them meanwhile: left is what is there all the time.
-        let mut groups: Option<BTreeSet<String>> = None;
         loop {
             let mut left = Self::look(uth).beyond(before);
             left.retain(|line| !allowed(line));
-            let is_group = |line: &&String| line.starts_with(CGROUP_ENTRY);
-            let seen: BTreeSet<_> = left.iter().filter(is_group).cloned().collect();
-            let still: BTreeSet<_> = match &groups {
-                Some(before) => before.intersection(&seen).cloned().collect(),
-                None => seen,
-            };
-            left.retain(|line| !line.starts_with(CGROUP_ENTRY) || still.contains(line));
-            groups = Some(still);
             if left.is_empty() || start.elapsed() > patience {
                 return left;
             }
@@ -193,17 +183,15 @@ fn ours_below(directory: &Path, levels: usize) -> Vec<String> {
 /// How the lines of cgroups begin.
 pub const CGROUP_ENTRY: &str = "entry /sys/fs/cgroup/";
 
-/// Whether a cgroup holds a process of another test's: one with another home.
-fn in_use_elsewhere(line: &str, home: &Path) -> bool {
-    let Some(path) = line.strip_prefix("entry ") else { return false };
-    let procs = std::fs::read_to_string(Path::new(path).join("cgroup.procs")).unwrap_or_default();
-    let ours = format!("UTH_HOME={}", home.display());
-    let is_other = |pid: &str| {
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let mut variables = environ.split(|byte| *byte == 0);
-        !environ.is_empty() && !variables.any(|variable| variable == ours.as_bytes())
-    };
-    procs.lines().any(is_other)
+/// Whether a cgroup is named after a journal in another test's home: a journal
+/// is there before the group is made and until it is removed.
+fn of_another_test(line: &str, home: &Path) -> bool {
+    let Some((_, token)) = line.rsplit_once("under-the-hood-") else { return false };
+    let Ok(homes) = std::fs::read_dir(std::env::temp_dir()) else { return false };
+    homes.flatten().map(|entry| entry.path()).any(|other| {
+        let journal = |place| other.join(place).join("journal").join(format!("{token}.jsonl"));
+        other != home && (journal("run").exists() || journal("data").exists())
+    })
 }
 
 /// Lines of a tool's output; none where the tool is missing.
