@@ -15,6 +15,7 @@ use super::{parse, review};
 const EMBEDDED: &[(&str, &str)] = &[
     ("00-setup", include_str!("../../lessons/00-setup/lesson.md")),
     ("01-processes", include_str!("../../lessons/01-processes/lesson.md")),
+    ("02-network", include_str!("../../lessons/02-network/lesson.md")),
     ("03-filesystem", include_str!("../../lessons/03-filesystem/lesson.md")),
 ];
 

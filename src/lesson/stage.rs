@@ -6,17 +6,19 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::container::network::names;
+use crate::container::network::{connect, names, place};
 use crate::container::registry;
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::kernel::undo;
 use crate::kernel::watcher::Watch;
+use crate::step::Deaf;
 
 use super::check::{self, Bound, World, start_of};
 use super::model::Leaves;
@@ -271,6 +273,7 @@ fn opened(title: &str) -> Result<(Watch, PathBuf)> {
 
 /// Has the watcher undo, and waits for the containers' shims to have tidied up.
 fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
+    let cut = bound.iter().filter(|bound| bound.alive()).try_for_each(unplugged);
     let left = watch.end();
     let begun = Instant::now();
     let shims: Vec<_> =
@@ -280,11 +283,22 @@ fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
         std::thread::sleep(Duration::from_millis(5));
     }
     match left.as_slice() {
-        [] => Ok(()),
+        [] => cut,
         left => Err(Error::new("undoing what the lesson started")
             .said(left.join("; "))
             .hint("`under-the-hood cleanup` tries again.")),
     }
+}
+
+/// Takes away what `netns connect` laid into a container: it is meant to stay,
+/// but not longer than the lesson.
+fn unplugged(bound: &Bound) -> Result<()> {
+    let is_cable = |left: &undo::Leftover| matches!(left.entry.effect, Effect::Veth { .. });
+    if !undo::leftovers()?.iter().any(is_cable) {
+        return Ok(());
+    }
+    let place = place::open(Path::new("/proc"), &bound.pid.to_string())?;
+    connect::cables(&place)?.iter().try_for_each(|cable| connect::disconnect(cable, &mut Deaf))
 }
 
 /// Processes with exactly this command line, and when they started.

@@ -63,11 +63,14 @@ impl Machine {
 }
 
 /// Moves this thread, and all that it starts, into a network namespace of its
-/// own: what is tried in there is not seen outside.
+/// own: what is tried in there is not seen outside. Like most machines, it has
+/// more interfaces than lo.
 pub fn private_network() {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-    assert!(status.unwrap().success());
+    for args in ["link set lo up", "link add out type veth peer name far"] {
+        let status = Command::new("ip").args(args.split(' ')).status();
+        assert!(status.unwrap().success(), "ip {args}");
+    }
 }
 
 /// The base tree with the directories it is in, and the reader's progress:

@@ -52,9 +52,20 @@ pub fn listens(world: &World, who: &str, port: &str) -> Answer {
                 && fields.get(3) == Some(&"0A")
         })
     };
-    let found = listening("tcp") || listening("tcp6");
+    let found = soon(|| listening("tcp") || listening("tcp6"));
     let answer = if found { "somebody listens" } else { "nobody listens" };
     Ok(Finding::yes(found, format!("{answer} on port {number} in the network of {who}")))
+}
+
+/// Whether it is so within two seconds: a server that was started a moment ago
+/// is not there yet.
+fn soon(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..20).any(|_| {
+        is_so() || {
+            std::thread::sleep(Duration::from_millis(100));
+            false
+        }
+    })
 }
 
 /// Whether this page, fetched from here, has these words in it.
@@ -70,15 +81,13 @@ pub fn fetches(url: &str, words: &str) -> Answer {
         stream.take(1 << 20).read_to_end(&mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
     };
-    // A server that was started a moment ago is not there yet.
     let mut page = get();
-    for _ in 0..20 {
-        match page {
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
-            Ok(_) => break,
+    soon(|| {
+        if page.is_err() {
+            page = get();
         }
-        page = get();
-    }
+        page.is_ok()
+    });
     Ok(match page {
         Ok(page) if page.contains(words) => Finding::yes(true, format!("{url} says: {words}")),
         Ok(_) => Finding::yes(false, format!("{url} answers, but not `{words}`")),
