@@ -7,6 +7,7 @@
 //! that was not looked at first, and `..` goes back to the descriptor we came from.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -17,6 +18,8 @@ use rustix::io::{Errno, Result};
 
 /// As many symbolic links as the kernel follows in one name.
 const MOST_LINKS: usize = 40;
+/// As many names as one can go back with `..`.
+const LONGEST_TRAIL: usize = 256;
 
 /// A directory that is `/` for every name asked of it.
 #[derive(Debug)]
@@ -80,12 +83,12 @@ impl Root {
 
     /// Goes from name to name as path_resolution(7) says.
     fn walk(&self, name: &[u8], make: bool) -> Result<OwnedFd> {
-        let mut here: Vec<OwnedFd> = Vec::new();
+        let mut here = Trail::default();
         let mut ahead: Vec<Vec<u8>> = names_reversed(name);
         let mut links = 0;
         while let Some(name) = ahead.pop() {
             if name == b".." {
-                here.pop();
+                here.back()?;
                 continue;
             }
             let parent = here.last().unwrap_or(&self.directory);
@@ -97,7 +100,7 @@ impl Root {
                 other => other?,
             };
             match FileType::from_raw_mode(fstat(&next)?.st_mode) {
-                FileType::Directory => here.push(next),
+                FileType::Directory => here.go_to(next),
                 FileType::Symlink => {
                     links += 1;
                     if links > MOST_LINKS {
@@ -105,16 +108,47 @@ impl Root {
                     }
                     let target = readlinkat(&next, c"", Vec::new())?.into_bytes();
                     if target.starts_with(b"/") {
-                        here.clear();
+                        here = Trail::default();
                     }
                     ahead.append(&mut names_reversed(&target));
                 }
                 _ => return Err(Errno::NOTDIR),
             }
         }
-        match here.pop() {
+        match here.back()? {
             Some(found) => Ok(found),
             None => self.directory.try_clone().map_err(|_| Errno::MFILE),
+        }
+    }
+}
+
+/// The way we came, as far back as descriptors are kept of it: a tree may be
+/// deeper than a process may have files open.
+#[derive(Default)]
+struct Trail {
+    kept: VecDeque<OwnedFd>,
+    forgotten: usize,
+}
+
+impl Trail {
+    fn last(&self) -> Option<&OwnedFd> {
+        self.kept.back()
+    }
+
+    fn go_to(&mut self, directory: OwnedFd) {
+        if self.kept.len() == LONGEST_TRAIL {
+            self.kept.pop_front();
+            self.forgotten += 1;
+        }
+        self.kept.push_back(directory);
+    }
+
+    /// One step back: from where; `None` at the root, where `..` stays.
+    fn back(&mut self) -> Result<Option<OwnedFd>> {
+        let from = self.kept.pop_back();
+        match self.kept.is_empty() && self.forgotten > 0 {
+            true => Err(Errno::NAMETOOLONG),
+            false => Ok(from),
         }
     }
 }

@@ -286,7 +286,7 @@ fn without_root_there_is_a_word_and_our_own_can_be_read() {
     uth.run(["netns", "expose", &pid, "--name", "uth-user"]).one_error(1);
     uth.run(["netns", "addr", "1"]).one_error(1);
     uth.run(["netns", "addr", &pid]).ok();
-    uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok();
+    let id = uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok().stdout;
     let addr = uth.run(["--format", "json", "netns", "addr", "box"]).ok();
     let interfaces = addr.json()["interfaces"].clone();
     assert_eq!(interfaces.as_array().unwrap().len(), 1, "{}", addr.whole());
@@ -296,7 +296,7 @@ fn without_root_there_is_a_word_and_our_own_can_be_read() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|n| n["owner"]["name"] == "box" && n["interfaces"].is_array())
+        .filter(|n| n["owner"]["id"] == id.trim() && n["interfaces"].is_array())
         .collect();
     assert_eq!(boxes.len(), 1, "{list}");
     uth.run(["netns", "exec", "box", "true"]).ok();

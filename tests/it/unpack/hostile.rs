@@ -28,18 +28,18 @@ fn target(name: &str) -> PathBuf {
 fn try_one(case: &Case, by_hand: bool, wrong: &mut Vec<String>) {
     let target = target(&case.name.replace(['/', ' '], "_"));
     let before = outside();
-    let mut fate = Fate::Contained;
+    let (mut fate, mut why) = (Fate::Contained, String::new());
     for layer in &case.layers {
         if let Err(error) = unpack(&layer[..], &target, &options(case, by_hand), &mut Deaf) {
             assert!(error.hint.is_some(), "{}: no hint: {error}", case.name);
-            fate = Fate::Refused;
+            (fate, why) = (Fate::Refused, error.to_string());
             break;
         }
     }
     let way = if by_hand { "by hand" } else { "with openat2" };
     assert_eq!(outside(), before, "{} ({way}) changed something outside", case.name);
     if fate != case.fate {
-        wrong.push(format!("{} ({way}): {fate:?}", case.name));
+        wrong.push(format!("{} ({way}): {fate:?} {why}", case.name));
     }
     let cases = target.parent().unwrap();
     assert_eq!(fs::read_dir(cases).unwrap().count(), 1, "{}: beside the target", case.name);
