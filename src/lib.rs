@@ -9,7 +9,7 @@
 //! | floor | what it is for |
 //! | --- | --- |
 //! | [`error`] | what was tried, what the kernel said, what to do about it |
-//! | [`home`] | where files are kept, and why they may be trusted |
+//! | [`home`], [`http`] | where files are kept, and why they may be trusted; an HTTP client |
 //! | [`step`], [`effect`] | plain data: what is shown of an operation, and what it leaves |
 //! | [`journal`] | effects on disk: written before the deed, so that they can be undone |
 //! | [`kernel`], [`ui`] | what Linux offers; the screen. Neither knows the other |
@@ -41,6 +41,8 @@ pub mod effect;
 pub mod error;
 #[cfg(target_os = "linux")]
 pub mod home;
+#[cfg(target_os = "linux")]
+pub mod http;
 #[cfg(target_os = "linux")]
 pub mod image;
 #[cfg(target_os = "linux")]

@@ -75,9 +75,14 @@ pub trait Observer {
     fn wants_steps(&self) -> bool {
         true
     }
-    /// Long work goes on: `done` of `total` (bytes, files; 0 when unknown).
+    /// Long work goes on: `done` of `total` bytes (0 when unknown) of `what`. There
+    /// may be several at once, told apart by `what`.
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         let _ = (what, done, total);
+    }
+    /// It is over, whether it came to its end or not.
+    fn progress_over(&mut self, what: &str) {
+        let _ = what;
     }
     /// Something the reader should know while it happens.
     fn note(&mut self, text: &str) {

@@ -6,8 +6,10 @@
 pub mod alpine;
 pub mod archive;
 pub mod base;
+pub mod download;
 pub mod export;
 pub mod fresh;
+pub mod remote;
 pub mod unpack;
 
 use crate::error::{Error, Result};

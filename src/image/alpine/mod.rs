@@ -1,11 +1,7 @@
 //! Alpine's minirootfs: the article's root file system, fetched from Alpine's
 //! mirror, verified, and kept, so that a second start needs no network.
-//!
-//! An HTTP client starts threads, and a process with threads can make no user
-//! namespace: everything that talks to the network is done in a child.
 
 mod fetch;
-mod http;
 mod release;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::image::{download, remote};
 use crate::step::{Observer, Step};
 
 pub use release::Release;
@@ -75,7 +72,8 @@ pub fn archive(wanted: &Wanted, observer: &mut dyn Observer) -> Result<Archive> 
         observer.note(&format!("Alpine {} is here already: no network needed.", found.version));
         return Ok(found);
     }
-    let result = fetch::fetch(wanted, &architecture, observer);
+    let result =
+        remote::in_child(observer, |observer| fetch::fetch(wanted, &architecture, observer));
     if let (Err(error), None) = (&result, &wanted.version)
         && let Ok(Some(found)) = cached(None, &architecture)
     {
@@ -104,7 +102,7 @@ pub fn describe(wanted: &Wanted) -> Result<Vec<Step>> {
         Some(version) => release::Release::address(&wanted.mirror, version, &architecture),
         None => release::latest_address(&wanted.mirror, &architecture),
     };
-    Ok(vec![fetch::step(&address, 0)])
+    Ok(vec![download::step(&address, 0)])
 }
 
 /// The directory of archives.

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use reqwest::blocking::{Client, ClientBuilder};
-
 use super::child;
-use crate::error::{Error, Result};
+use crate::http::{client, deepest};
 
 /// What the lessons fetch from: the registry of the article's images, and the
 /// mirror of Alpine's root file system.
@@ -25,7 +23,7 @@ pub type Reach = (String, Result<u16, String>);
 /// up a name has no time limit of its own.
 pub fn reach(addresses: &[&str]) -> Vec<Reach> {
     let asked = child::attempt("asking the network", LIMIT, || {
-        let client = client()?;
+        let client = client(|with| with.connect_timeout(CONNECT).timeout(WHOLE))?;
         Ok(std::thread::scope(|scope| {
             let ask = |address: &&str| {
                 let (client, address) = (client.clone(), (*address).to_owned());
@@ -42,34 +40,6 @@ pub fn reach(addresses: &[&str]) -> Vec<Reach> {
         let reason = error.said.unwrap_or(error.tried);
         addresses.iter().map(|address| ((*address).to_owned(), Err(reason.clone()))).collect()
     })
-}
-
-/// A client that trusts this machine's certificates; where there are none (a
-/// minimal image), Mozilla's, which are compiled in.
-fn client() -> Result<Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let limited = || -> ClientBuilder {
-        Client::builder().connect_timeout(CONNECT).timeout(WHOLE).user_agent("under-the-hood")
-    };
-    limited()
-        .build()
-        .or_else(|_| {
-            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-            let config = rustls::ClientConfig::builder()
-                .with_root_certificates(roots.collect::<rustls::RootCertStore>())
-                .with_no_client_auth();
-            limited().tls_backend_preconfigured(config).build()
-        })
-        .map_err(|error| Error::new("setting up an HTTP client").said(deepest(&error)))
-}
-
-/// The innermost cause: the others only say that sending failed.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -1,24 +1,22 @@
-//! An HTTP client. It starts threads: only a process that is about to end may
-//! make one.
-
-use std::time::Duration;
+//! An HTTP client, for whoever needs one: the probe of the network, Alpine's
+//! mirror, an image registry.
+//!
+//! It starts threads, and a process with threads can make no user namespace:
+//! only a process that is about to end may make one (image/remote.rs).
 
 use reqwest::blocking::{Client, ClientBuilder};
 
 use crate::error::{Error, Result};
 
-/// For connecting, and for each answer that is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A client that trusts this machine's certificates; where there are none (a
-/// minimal image), Mozilla's, which are compiled in.
-pub fn client() -> Result<Client> {
+/// minimal image), Mozilla's, which are compiled in. `with` sets what is
+/// particular about it: time limits, say. A time limit of reqwest's blocking
+/// client is for each wait (connecting, the answer's head, each read), not for the whole.
+pub fn client(with: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || -> ClientBuilder {
-        Client::builder()
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
-            .user_agent(concat!("under-the-hood/", env!("CARGO_PKG_VERSION")))
+    let builder = || {
+        let name = concat!("under-the-hood/", env!("CARGO_PKG_VERSION"));
+        with(Client::builder().user_agent(name))
     };
     builder()
         .build()
