@@ -121,10 +121,12 @@ pub struct FileFlags {
 #[command(next_help_heading = "Network")]
 pub struct NetworkFlags {
     /// none: only a loopback interface of its own; bridge: a way out, an address of its
-    /// own; host: the host's network; container:NAME: that of another (default: none)
+    /// own (as root); pasta, slirp4netns: a way out by that program (without root);
+    /// host: the host's network; container:NAME: that of another (default: none)
     #[arg(long, value_name = "NETWORK")]
     pub network: Option<String>,
-    /// Make a port of the host lead into the container (and give it a bridge)
+    /// Make a port of the host lead into the container (and give it a bridge; without
+    /// root, pasta)
     #[arg(long, short, value_name = "[IP:]HOST:CONTAINER[/udp]")]
     pub publish: Vec<String>,
     /// A name server instead of the host's

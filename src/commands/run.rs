@@ -14,13 +14,15 @@ use crate::container::passwd::Accounts;
 use crate::container::plan;
 use crate::container::registry;
 use crate::container::spec::{
-    Files, Network, NetworkKind, Rights, Spec, check_hostname, check_name, limits, oom_score, usage,
+    Files, Helper, Network, NetworkKind, Rights, Spec, check_hostname, check_name, limits,
+    oom_score, usage,
 };
 use crate::error::{Error, Result};
 use crate::image::{self, base};
 use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Root;
 use crate::kernel::limits::Limit;
+use crate::kernel::probe::{Facts, Need, Verdict, check};
 use crate::ui::Screen;
 
 /// What flags say, checked before anything is made.
@@ -131,10 +133,17 @@ fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
             "that network belongs to another user namespace, in which the new container has no say",
         ));
     }
+    if flags.network.is_none() && network.kind == NetworkKind::Bridge && !root {
+        // Without a word on the network, ports are published by whoever can.
+        network.kind = NetworkKind::User(Helper::Pasta);
+    }
+    if let NetworkKind::User(helper) = network.kind {
+        helper_is_there(helper, machine)?;
+    }
     if (joins || network.kind == NetworkKind::Bridge) && !root {
         return Err(Error::cannot("this network needs root")
             .said("a cable ends in the host's network namespace, and an ordinary user may change nothing there")
-            .hint("Use sudo; or --network none, or --network host."));
+            .hint("Use sudo; or --network pasta (package passt), whose way out needs no right; or --network none."));
     }
     if network.kind == NetworkKind::Bridge {
         let running = registry::list()?.into_iter();
@@ -142,6 +151,24 @@ fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
             running.filter_map(|other| Some((other.address?, other.name))).collect();
     }
     Ok(network)
+}
+
+/// What carries an ordinary user's packets is a program of this machine.
+fn helper_is_there(helper: Helper, machine: &Machine) -> Result<()> {
+    let name = helper.name();
+    if machine.user.is_none() {
+        return Err(usage(format!("--network {name} is for ordinary users"))
+            .hint("Root can lay a cable: --network bridge."));
+    }
+    match check(&Need::Tool(name.to_owned()), &Facts::new()) {
+        Verdict::Met => Ok(()),
+        Verdict::Missing { reason, fix } => {
+            Err(Error::cannot(format!("--network {name}")).said(reason).hint(match fix {
+                Some(fix) => format!("`{fix}`. Or use sudo and --network bridge."),
+                None => "Or use sudo and --network bridge.".to_owned(),
+            }))
+        }
+    }
 }
 
 /// The plan, after that of the image when there is none yet.

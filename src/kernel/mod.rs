@@ -14,6 +14,7 @@ pub mod devices;
 pub mod enter;
 pub mod execute;
 pub mod files;
+pub mod helper;
 pub mod host;
 pub mod in_root;
 pub mod limits;

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
-    binary, cgroup, chroot, clone, credentials, detached, devices, enter, execute, files, in_root,
-    limits, listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
+    binary, cgroup, chroot, clone, credentials, detached, devices, enter, execute, files, helper,
+    in_root, limits, listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -126,6 +126,7 @@ operations! {
     Unshare = chroot::Unshare,
     UnshareCgroup = enter::UnshareCgroup,
     UnshareMounts = enter::UnshareMounts,
+    UserNet = helper::UserNet,
     VethAdd = netlink::VethAdd,
     WriteFile = files::WriteFile,
     WriteInRoot = in_root::WriteInRoot,

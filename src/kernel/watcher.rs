@@ -19,7 +19,7 @@ use crate::home::Place;
 use crate::journal::{self, Journal};
 use crate::kernel::channel::Channel;
 use crate::kernel::clone::{Child, CloneSpec};
-use crate::kernel::{log, raw, undo};
+use crate::kernel::{helper, log, raw, undo};
 use crate::step::Deaf;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ enum Request {
     Wait,
     WaitToLook,
     Clone(CloneSpec),
+    /// A program of this machine that serves the container.
+    Help(Vec<String>),
     /// The launcher goes; what comes out of the container is beside the
     /// message, and goes to this file.
     Detach(Option<PathBuf>),
@@ -143,6 +145,15 @@ impl Watch {
     /// `fds` become the child's 0, 1, 2 and its channel. Its pid and start time.
     pub fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<(i32, u64)> {
         match self.ask(&Request::Clone(spec.clone()), fds)? {
+            Reply::Cloned { pid, start } => Ok((pid, start)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has the watcher start a program of this machine as its child, which ends
+    /// when it does; `fds` become its 0, 1, 2. Its pid and start time.
+    pub fn help(&mut self, argv: Vec<String>, fds: Vec<OwnedFd>) -> Result<(i32, u64)> {
+        match self.ask(&Request::Help(argv), fds)? {
             Reply::Cloned { pid, start } => Ok((pid, start)),
             other => Err(unexpected(&other)),
         }
@@ -361,6 +372,7 @@ impl Watcher {
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
             Request::Release(n) => self.journal.gone(n).map(|()| Reply::Ok(n)),
             Request::Clone(spec) => self.clone_child(&spec, fds),
+            Request::Help(argv) => self.help(&argv, fds),
             Request::Wait => Ok(self.launcher_is(Launcher::Waiting)),
             Request::WaitToLook => Ok(self.launcher_is(Launcher::WaitingToLook)),
             Request::Keep(tree) => self.keep(tree.as_deref()).map(|()| Reply::Ok(0)),
@@ -393,6 +405,13 @@ impl Watcher {
         let child = Child::start(spec, fds)?;
         let (pid, start) = (child.pid, child.start);
         self.child = Some(child);
+        self.journal.done(n, Identity::Process { pid, start })?;
+        Ok(Reply::Cloned { pid, start })
+    }
+
+    fn help(&mut self, argv: &[String], fds: Vec<OwnedFd>) -> Result<Reply> {
+        let n = self.journal.intend(Effect::Process { what: argv.join(" ") })?;
+        let (pid, start) = helper::start(argv, fds)?;
         self.journal.done(n, Identity::Process { pid, start })?;
         Ok(Reply::Cloned { pid, start })
     }

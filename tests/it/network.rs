@@ -165,11 +165,91 @@ fn a_bridge_goes_with_its_last_container() {
     assert_eq!(left, [""; 0]);
 }
 
+/// Runs a script as somebody who may do nothing, with a program of theirs in
+/// `$UTH`, beside a neighbour that answers at 192.0.2.2:80. What is open to
+/// everybody on most machines, /dev/net/tun, is so in there.
+fn as_nobody(uth: &Uth, script: &str) -> Ran {
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let script = format!(
+        "{OUTSIDE}; ip route add default via 192.0.2.2
+         mount -t tmpfs net /dev/net; chmod 755 /dev/net; mknod -m 666 /dev/net/tun c 10 200
+         mkdir /mnt/www /mnt/home; echo welcome >/mnt/www/index.html; cp $UTH /mnt/program
+         chown 65534:65534 /mnt/home; chmod 755 /mnt
+         ip netns exec uth-out busybox httpd -f -p 80 -h /mnt/www & server=$!; trap 'kill $server' EXIT
+         until ip netns exec uth-out ss -Hlnt | grep -q :80; do sleep 0.05; done
+         export UTH=/mnt/program UTH_HOME=/mnt/home
+         {user} sh -c '{script}'"
+    );
+    private(uth, &script)
+}
+
+#[test]
+fn an_ordinary_user_gets_out_and_in_by_a_helper() {
+    need!(root);
+    need!(user_namespace);
+    need!(tool "busybox");
+    need!(tool "pasta");
+    need!(tool "slirp4netns");
+    let script = "set -e
+        for net in pasta slirp4netns; do
+          [ $($UTH run --network $net base busybox wget -q -O - http://192.0.2.2/) = welcome ]
+        done
+        $UTH run -d --name web -p 127.0.0.1:8099:80 base sh -c \"mkdir /www; echo inside >/www/index.html; exec busybox httpd -f -p 80 -h /www\"
+        for i in $(seq 100); do [ \"$(busybox wget -q -O - http://127.0.0.1:8099/)\" = inside ] && break; sleep 0.05; done
+        [ $(busybox wget -q -O - http://127.0.0.1:8099/) = inside ]
+        $UTH run -p 8099:1 base true && exit 1; $UTH run --network slirp4netns -p 1:1 base true && exit 1
+        $UTH run -p 80:80 base true && exit 1; $UTH run --network bridge base true && exit 1
+        $UTH stop -t 0 web";
+    let ran = as_nobody(&Uth::new(), script).ok();
+    assert_eq!(ran.stderr.matches("Error:").count(), 4, "{}", ran.whole());
+}
+
+/// Whoever of the three is killed: the helper, the container and its shim are
+/// all gone when the container is stopped, or at once.
+#[test]
+fn a_helper_ends_with_its_container_whoever_is_killed() {
+    need!(root);
+    need!(user_namespace);
+    need!(tool "pasta");
+    // A zombie waits for its new parent, who may be slow to look.
+    let script = r#"set -e
+        living() { [ -e /proc/$1 ] && ! grep -q "^State:.Z" /proc/$1/status; }
+        for victim in shim init helper all; do
+          $UTH run -d --name box --network pasta base sleep 600
+          record=$(echo $UTH_HOME/run/containers/*.json)
+          shim=$(jq .shim $record); init=$(jq .pid $record); helper=$(pgrep -P $shim "pasta|passt"); [ "$helper" ]
+          case $victim in all) kill -9 $shim $init $helper;; *) kill -9 $(eval echo \$$victim);; esac
+          if [ $victim = helper ]; then $UTH exec box true; $UTH stop -t 0 box; fi
+          for pid in $shim $init $helper; do
+            for i in $(seq 200); do living $pid || break; sleep 0.05; done; ! living $pid
+          done
+          $UTH cleanup
+        done"#;
+    as_nobody(&Uth::new(), script).ok();
+}
+
+#[test]
+fn without_its_program_or_device_a_helper_is_a_clear_word() {
+    need!(root);
+    need!(user_namespace);
+    need!(tool "pasta");
+    let script = "set -e
+        $UTH image base; mkdir /mnt/home/bin
+        code=0; PATH=/mnt/home/bin $UTH run -p 8080:80 base true || code=$?; [ $code = 4 ]
+        for net in pasta slirp4netns; do
+          code=0; PATH=/mnt/home/bin $UTH run --network $net base true || code=$?; [ $code = 4 ]
+        done
+        code=0; unshare --user --map-root-user --mount sh -c \"mount --bind /dev/full /dev/net/tun; $UTH run --network pasta base true\" || code=$?
+        [ $code = 125 ]";
+    let ran = as_nobody(&Uth::new(), script).ok();
+    assert_eq!(ran.stderr.matches("Error:").count(), 4, "{}", ran.whole());
+    assert_eq!(ran.stderr.matches("Hint:").count(), 4, "{}", ran.whole());
+}
+
 #[test]
 fn without_root_there_is_a_clear_word() {
     need!(ordinary_user);
     let uth = Uth::new();
     let ran = uth.run(["run", "--network", "bridge", "base", "true"]).one_error(4);
-    assert!(ran.stderr.contains("root"), "{}", ran.whole());
-    uth.run(["run", "-p", "8080:80", "base", "true"]).one_error(4);
+    assert!(ran.stderr.contains("root") && ran.stderr.contains("pasta"), "{}", ran.whole());
 }

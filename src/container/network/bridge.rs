@@ -1,8 +1,8 @@
 //! A way out: a cable from a network namespace to a bridge of the host, an
 //! address at the end of it, and address translation at the host's door.
 
-use std::net::TcpListener;
-use std::net::UdpSocket;
+use std::io::ErrorKind;
+use std::net::{TcpListener, UdpSocket};
 
 use crate::error::{Error, Result};
 use crate::kernel::files::WriteFile;
@@ -112,9 +112,17 @@ pub fn ports_are_free(forwards: &[Forward]) -> Result<()> {
         };
         if let Err(error) = tried {
             let call = format!("bind({at}:{})", forward.port);
-            return Err(Error::io(call, &error).hint(
-                "Somebody on this machine listens there: `under-the-hood netns ports` shows who. Publish another port.",
-            ));
+            return Err(Error::io(call, &error).hint(match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    "Ports below /proc/sys/net/ipv4/ip_unprivileged_port_start are root's. Publish another port."
+                }
+                ErrorKind::AddrNotAvailable => {
+                    "This machine has no such address: `ip addr` shows those that it has."
+                }
+                _ => {
+                    "Somebody on this machine listens there: `under-the-hood netns ports` shows who. Publish another port."
+                }
+            }));
         }
     }
     Ok(())

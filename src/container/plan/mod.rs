@@ -108,7 +108,7 @@ fn newborn(spec: &Spec, machine: &Machine) -> Vec<Op> {
 /// where it is needed.
 pub fn namespaces(network: &NetworkKind, with_user: bool) -> Vec<String> {
     let user = with_user.then_some("user");
-    let net = matches!(network, NetworkKind::None | NetworkKind::Bridge).then_some("net");
+    let net = (!matches!(network, NetworkKind::Host | NetworkKind::Container(_))).then_some("net");
     let names = user.into_iter().chain(["mnt", "uts", "ipc", "pid"]).chain(net).chain(["cgroup"]);
     names.map(str::to_owned).collect()
 }
@@ -140,6 +140,7 @@ fn birth(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
         }
     }
     ops.extend(limits.join);
+    ops.extend(network::helper(spec));
     Ok(ops)
 }
 

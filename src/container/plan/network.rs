@@ -1,8 +1,10 @@
 //! The container's network: which namespace, and what is in it.
 
 use crate::container::network::bridge::{BRIDGE, Wiring};
-use crate::container::spec::{NetworkKind, Spec};
+use crate::container::spec::{Helper, NetworkKind, Spec};
+use crate::kernel::helper::UserNet;
 use crate::kernel::netlink::LinkUp;
+use crate::kernel::netlink::nft::Forward;
 use crate::kernel::netns::EnterNet;
 use crate::kernel::op::{Op, literal};
 
@@ -24,6 +26,40 @@ pub fn outside(spec: &Spec) -> Vec<Op> {
     }
 }
 
+/// Who carries an ordinary user's packets. While it is started the new process
+/// waits, still open to its owner: later it is not.
+pub fn helper(spec: &Spec) -> Option<Op> {
+    let NetworkKind::User(helper) = spec.network.kind else { return None };
+    let words = match helper {
+        Helper::Pasta => pasta(&spec.network.forwards),
+        Helper::Slirp => {
+            "--configure --mtu=65520 --disable-host-loopback --enable-sandbox $pid tap0".to_owned()
+        }
+    };
+    let argv = std::iter::once(helper.name()).chain(words.split_whitespace());
+    Some(UserNet { argv: argv.map(str::to_owned).collect() }.into())
+}
+
+/// Only the ports that were asked for lead in, and none lead to the host's own
+/// loopback: what listens there trusts its neighbours.
+fn pasta(forwards: &[Forward]) -> String {
+    let ports = |udp: bool, option: &str| {
+        let these = forwards.iter().filter(|forward| forward.udp == udp);
+        let one = |forward: &Forward| {
+            let at = forward.at.map_or(String::new(), |at| format!("{at}/"));
+            format!("{option} {at}{}:{}", forward.port, forward.to)
+        };
+        let all: Vec<_> = these.map(one).collect();
+        if all.is_empty() { format!("{option} none") } else { all.join(" ") }
+    };
+    format!(
+        "--foreground --quiet --stderr --config-net --no-map-gw --dns-forward {} {} {} -T none -U none $pid",
+        Helper::Pasta.name_server(),
+        ports(false, "-t"),
+        ports(true, "-u"),
+    )
+}
+
 /// Into the network namespace of another, before anything is mounted: /sys
 /// shows the one that it is mounted in.
 pub fn join(spec: &Spec) -> Vec<Op> {
@@ -38,7 +74,7 @@ pub fn join(spec: &Spec) -> Vec<Op> {
 /// What its own init does in there.
 pub fn inside(spec: &Spec) -> Vec<Op> {
     match spec.network.kind {
-        NetworkKind::None => vec![LinkUp.into()],
+        NetworkKind::None | NetworkKind::User(_) => vec![LinkUp.into()],
         NetworkKind::Bridge => wiring(spec).inside(),
         NetworkKind::Host | NetworkKind::Container(_) => Vec::new(),
     }

@@ -8,7 +8,7 @@ mod rights;
 mod volume;
 
 pub use limits::{limits, oom_score};
-pub use network::{Network, NetworkKind, clash};
+pub use network::{Helper, Network, NetworkKind, clash};
 pub use process::Process;
 pub use rights::{Rights, Seccomp, UserNamespace};
 pub use volume::{Extra, Files, What};

@@ -18,6 +18,38 @@ pub enum NetworkKind {
     Bridge,
     /// That of another container.
     Container(String),
+    /// Its own, with a way out by a program of this machine: what an ordinary user can have.
+    User(Helper),
+}
+
+/// A program that carries packets for who may lay no cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Helper {
+    /// pasta(1): the container has the host's own addresses.
+    Pasta,
+    /// slirp4netns(1): a network of its own, 10.0.2.0/24.
+    Slirp,
+}
+
+impl Helper {
+    /// Both, the one to prefer first.
+    pub const ALL: [Self; 2] = [Self::Pasta, Self::Slirp];
+
+    /// The program, and what `--network` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pasta => "pasta",
+            Self::Slirp => "slirp4netns",
+        }
+    }
+
+    /// Where it passes questions on to the host's name server.
+    pub fn name_server(self) -> &'static str {
+        match self {
+            Self::Pasta => "169.254.1.1",
+            Self::Slirp => "10.0.2.3",
+        }
+    }
 }
 
 /// A container's network.
@@ -42,22 +74,31 @@ impl Network {
             None | Some("bridge") => NetworkKind::Bridge,
             Some("none") => NetworkKind::None,
             Some("host") => NetworkKind::Host,
+            Some("pasta") => NetworkKind::User(Helper::Pasta),
+            Some("slirp4netns") => NetworkKind::User(Helper::Slirp),
             Some(text) => match text.strip_prefix("container:") {
                 Some(name) if !name.is_empty() => NetworkKind::Container(name.to_owned()),
                 _ => {
-                    return Err(usage(format!("--network {text}: there is no such network"))
-                        .hint("There are none, host, bridge, and container:NAME."));
+                    return Err(usage(format!("--network {text}: there is no such network")).hint(
+                        "There are none, host, bridge, container:NAME, pasta and slirp4netns.",
+                    ));
                 }
             },
         };
-        if !forwards.is_empty() && kind != NetworkKind::Bridge {
-            return Err(usage("--publish needs --network bridge".to_owned()).hint(match kind {
-                NetworkKind::Host => "On the host's network every port is the host's already.",
-                NetworkKind::Container(_) => {
-                    "Publish the ports of the container whose network it is."
-                }
-                _ => "Without a network nothing can reach the container.",
-            }));
+        let publishes = matches!(kind, NetworkKind::Bridge | NetworkKind::User(Helper::Pasta));
+        if !forwards.is_empty() && !publishes {
+            return Err(usage("--publish needs --network bridge or pasta".to_owned()).hint(
+                match kind {
+                    NetworkKind::Host => "On the host's network every port is the host's already.",
+                    NetworkKind::User(_) => {
+                        "slirp4netns is only a way out; pasta (package passt) is one in, too."
+                    }
+                    NetworkKind::Container(_) => {
+                        "Publish the ports of the container whose network it is."
+                    }
+                    _ => "Without a network nothing can reach the container.",
+                },
+            ));
         }
         for (n, one) in forwards.iter().enumerate() {
             if forwards[..n].iter().any(|other| clash(one, other)) {
@@ -75,6 +116,9 @@ impl Network {
     pub fn resolv_conf(&self, hosts: &str) -> String {
         if !self.dns.is_empty() {
             return self.dns.iter().map(|server| format!("nameserver {server}\n")).collect();
+        }
+        if let NetworkKind::User(helper) = self.kind {
+            return format!("nameserver {}\n", helper.name_server());
         }
         let keep = |line: &&str| {
             let server = line.strip_prefix("nameserver ").and_then(|s| s.trim().parse().ok());

@@ -55,6 +55,21 @@ pub fn list(socket: &Socket) -> Result<Vec<Route>> {
     Ok(routes)
 }
 
+/// The groups that tell of new routes, for [`Socket::subscribe`]:
+/// `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV6_ROUTE`.
+pub const NEWS: u32 = 0x40 | 0x400;
+
+/// Whether a default route is among the next changes; waits for one.
+pub fn default_is_new(socket: &Socket) -> Result<bool> {
+    let is_default = |change| match change {
+        RouteNetlinkMessage::NewRoute(message) => {
+            route(message).is_some_and(|route| route.to.is_none() && route.via.is_some())
+        }
+        _ => false,
+    };
+    Ok(socket.news()?.into_iter().any(is_default))
+}
+
 fn route(message: RouteMessage) -> Option<Route> {
     let header = message.header;
     let mut route = Route {

@@ -131,13 +131,20 @@ impl Socket {
                 _ => break,
             }
         }
-        let parse = |(message_type, body): (u16, Vec<u8>)| {
-            let mut header = NetlinkHeader::default();
-            header.message_type = message_type;
-            RouteNetlinkMessage::deserialize(&header, &body)
-                .map_err(|error| Error::new("reading the kernel's netlink answer").said(error))
-        };
-        answers?.into_iter().map(parse).collect()
+        answers?.iter().map(|(kind, body)| parsed(*kind, body)).collect()
+    }
+
+    /// From here on [`Socket::news`] hears of changes of these groups (`RTMGRP_*`).
+    pub fn subscribe(&self, groups: u32) -> Result<()> {
+        rustix::net::bind(&self.0, &netlink::SocketAddrNetlink::new(0, groups))
+            .tried(|| format!("bind(netlink, groups={groups:#x})"))
+    }
+
+    /// The next changes; waits for one.
+    pub(super) fn news(&self) -> Result<Vec<RouteNetlinkMessage>> {
+        let mut buffer = vec![0; 64 * 1024];
+        let length = self.receive(&mut buffer)?;
+        Messages(&buffer[..length]).map(|(header, body)| parsed(header.kind, body)).collect()
     }
 
     fn send(&self, bytes: &[u8]) -> Result<()> {
@@ -167,6 +174,13 @@ impl From<Socket> for OwnedFd {
     fn from(socket: Socket) -> Self {
         socket.0
     }
+}
+
+fn parsed(kind: u16, body: &[u8]) -> Result<RouteNetlinkMessage> {
+    let mut header = NetlinkHeader::default();
+    header.message_type = kind;
+    RouteNetlinkMessage::deserialize(&header, body)
+        .map_err(|error| Error::new("reading the kernel's netlink answer").said(error))
 }
 
 /// A message as the kernel takes it: `struct nlmsghdr`, then the body.

@@ -35,6 +35,8 @@ const PACKAGES: &[Package] = &[
     ("findmnt", ["util-linux", "util-linux", "util-linux", "util-linux", "util-linux"]),
     ("mount", ["mount", "util-linux", "util-linux", "util-linux", "util-linux"]),
     ("ip", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2"]),
+    ("pasta", ["passt", "passt", "passt", "passt", "passt"]),
+    ("slirp4netns", ["slirp4netns", "slirp4netns", "slirp4netns", "slirp4netns", "slirp4netns"]),
     ("hostname", ["hostname", "hostname", "inetutils", "net-tools", "hostname"]),
     ("lsmod", ["kmod", "kmod", "kmod", "kmod", "kmod"]),
     ("modprobe", ["kmod", "kmod", "kmod", "kmod", "kmod"]),
