@@ -9,7 +9,11 @@ pub mod base;
 pub mod download;
 pub mod export;
 pub mod fresh;
+pub mod oci;
+pub mod reference;
 pub mod remote;
+pub mod source;
+pub mod store;
 pub mod unpack;
 
 use crate::error::{Error, Result};

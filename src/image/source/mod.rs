@@ -1,0 +1,162 @@
+//! One way to read an image, wherever it is.
+//!
+//! [`open`] finds what a [`Reference`] means and gives an [`Image`]: its
+//! manifest and config, read and verified, and its layers to be opened. Where
+//! the bytes come from (the store, a directory, an archive, docker) is behind
+//! [`Blobs`], and nobody who takes an image apart needs to know.
+//!
+//! ```ignore
+//! let image = source::open(&"oci:dir:latest".parse()?, &Platform::host())?;
+//! for (descriptor, diff_id) in image.layers() {
+//!     let compressed: impl Read = image.blob(descriptor)?;
+//! }
+//! ```
+
+mod layout;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::image::oci::{
+    Config, Descriptor, Digest, Document, Index, MOST_NESTING, Manifest, Platform, Verified, media,
+    whole,
+};
+use crate::image::reference::Reference;
+use crate::image::store::Store;
+
+pub use layout::{Directory, Files, Layout};
+
+/// The bytes of a blob.
+pub type Blob = Box<dyn Read + Send>;
+
+/// Where blobs come from.
+pub trait Blobs: Send + Sync {
+    /// The bytes that are there under this name; not verified yet.
+    fn open(&self, descriptor: &Descriptor) -> Result<Blob>;
+
+    /// Whether what is here was verified when it came in, and only we can have
+    /// changed it since.
+    fn trusted(&self) -> bool {
+        false
+    }
+}
+
+/// An image: its documents, and where its layers are.
+#[derive(Clone)]
+pub struct Image {
+    /// What it was found under: the name in the store, or what was typed.
+    pub name: String,
+    /// The index that its manifest was chosen from, if there was one.
+    pub index: Option<(Descriptor, Index)>,
+    /// What names its manifest.
+    pub descriptor: Descriptor,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The manifest's bytes, as the digest is of them.
+    pub manifest_bytes: Vec<u8>,
+    /// Its config.
+    pub config: Config,
+    /// The config's bytes.
+    pub config_bytes: Vec<u8>,
+    blobs: Arc<dyn Blobs>,
+}
+
+impl Image {
+    /// Reads the documents, from what names the image down to its config.
+    pub fn read(
+        name: &str,
+        blobs: Arc<dyn Blobs>,
+        mut descriptor: Descriptor,
+        platform: &Platform,
+    ) -> Result<Self> {
+        let mut index = None;
+        for _ in 0..=MOST_NESTING {
+            let bytes = document(&*blobs, &descriptor)?;
+            match Document::parse(&bytes, &descriptor.media_type)? {
+                Document::Index(found) => {
+                    let best = platform.choose(&found.manifests)?.clone();
+                    index = Some((std::mem::replace(&mut descriptor, best), found));
+                }
+                Document::Manifest(manifest) => {
+                    if descriptor.media_type.is_empty() {
+                        descriptor.media_type.clone_from(&manifest.media_type);
+                    }
+                    let config_bytes = document(&*blobs, &manifest.config)?;
+                    let config = Config::parse(&config_bytes, &manifest)?;
+                    let name = name.to_owned();
+                    let manifest_bytes = bytes;
+                    return Ok(Self {
+                        name,
+                        index,
+                        descriptor,
+                        manifest: *manifest,
+                        manifest_bytes,
+                        config,
+                        config_bytes,
+                        blobs,
+                    });
+                }
+            }
+        }
+        Err(Error::new(format!("reading {name}"))
+            .said(format!("an index names an index more than {MOST_NESTING} times")))
+    }
+
+    /// Its layers, the lowest first: what names each, and the digest that its
+    /// tar archive has when it is not compressed.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&Descriptor, &Digest)> {
+        self.manifest.layers.iter().zip(&self.config.rootfs.diff_ids)
+    }
+
+    /// A layer's bytes as they are kept, compressed or not; what is not what its
+    /// descriptor names is an error, at the end at the latest.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
+        let blob = self.blobs.open(descriptor)?;
+        Ok(match self.blobs.trusted() {
+            true => blob,
+            false => Box::new(Verified::new(blob, descriptor)),
+        })
+    }
+
+    /// Bytes of its layers as they are kept, without those that it has twice.
+    pub fn size(&self) -> u64 {
+        let mut layers: Vec<_> = self.manifest.layers.iter().collect();
+        layers.sort_by_key(|layer| &layer.digest);
+        layers.dedup_by_key(|layer| &layer.digest);
+        layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+    }
+}
+
+fn document(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    whole(blobs.open(descriptor)?, descriptor)
+}
+
+/// The image that a reference means, for this platform. What has a name is
+/// looked for in the store only: fetching it is `image pull`.
+pub fn open(reference: &Reference, platform: &Platform) -> Result<Image> {
+    let shown = reference.to_string();
+    match reference {
+        Reference::Named(name) => Store::find()?.image(name, platform),
+        Reference::Oci { path, tag } => {
+            oci(path, tag.as_deref())?.image(&shown, tag.as_deref(), platform)
+        }
+        Reference::Path(path) => oci(path, None)?.image(&shown, None, platform),
+        Reference::DockerArchive { .. } | Reference::DockerDaemon(_) => {
+            Err(Error::new(format!("reading {shown}")).said("not yet"))
+        }
+    }
+}
+
+/// An OCI image layout: a directory, or an archive of one.
+fn oci(path: &Path, _tag: Option<&str>) -> Result<Layout> {
+    Layout::open(Box::new(Directory::new(path)), path)
+}
+
+/// Whether an index names an image by this: not an attestation, not something else.
+pub fn is_image(descriptor: &Descriptor) -> bool {
+    let named =
+        media::is_index(&descriptor.media_type) || media::is_manifest(&descriptor.media_type);
+    (named || descriptor.media_type.is_empty()) && !descriptor.is_attestation()
+}
