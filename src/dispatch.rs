@@ -82,7 +82,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Stop(args) => commands::container::stop(&args, global, screen),
         Command::Logs(args) => commands::logs::logs(&args, screen),
         Command::Rm(args) => commands::logs::rm(&args, global, screen),
-        Command::Sched(args) => commands::sched::run(&args, screen),
+        Command::Sched(args) => commands::sched::run(&args, global, screen),
         Command::Cgroup(args) => commands::cgroup::run(&args, global, screen),
         Command::Chroot(args) => commands::chroot::run(&args, global, screen),
         Command::Image(args) => commands::image::run(&args, global, screen),

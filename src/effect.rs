@@ -71,6 +71,52 @@ pub enum Effect {
         /// What it is, for people: `container box`.
         what: String,
     },
+    /// A thread's scheduling policy: undone by giving it the old one.
+    Policy {
+        /// Which thread.
+        thread: Thread,
+        /// What it had.
+        old: Policy,
+        /// What it gets; if it has another by then, somebody else gave it that.
+        new: Policy,
+    },
+    /// The CPUs that a thread may run on: undone by giving it back the old ones.
+    Affinity {
+        /// Which thread.
+        thread: Thread,
+        /// Where it might run.
+        old: Vec<usize>,
+        /// Where it may run.
+        new: Vec<usize>,
+    },
+}
+
+/// A thread that is there already, and so has an identity before anything is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Its number; a process's first thread has the process's.
+    pub tid: i32,
+    /// When it was started, in clock ticks since boot.
+    pub start: u64,
+}
+
+/// How a thread is scheduled, as sched_setattr(2) takes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// `SCHED_OTHER` is 0, and so on (sched(7)).
+    pub number: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// -20 to 19; of the ordinary classes.
+    pub nice: i32,
+    /// 1 to 99; of `SCHED_FIFO` and `SCHED_RR`.
+    pub priority: u32,
+    /// Nanoseconds of CPU time in each period; of `SCHED_DEADLINE`.
+    pub runtime: u64,
+    /// Nanoseconds from the beginning of a period in which it gets them.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
 }
 
 /// How an object is told from another that took its place: nothing is undone

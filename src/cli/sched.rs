@@ -1,4 +1,4 @@
-//! The scheduler: `sched ps`.
+//! The scheduler: `sched ps`, `sched race`.
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -10,6 +10,37 @@ pub enum Sched {
     /// The first five columns are those of `ps -e -o pid,class,rtprio,ni,comm`.
     /// Reads /proc and changes nothing.
     Ps(Ps),
+    /// Let processes race for one CPU: what each gets, beside what its weight says
+    ///
+    /// Loops without end, of these nice values or in cgroups of these weights, all
+    /// want the same CPU. The kernel's table of weights predicts what each gets;
+    /// its own counters say what it did. They end with the race, and with this
+    /// program.
+    Race(Race),
+}
+
+/// `sched race`
+#[derive(Debug, Args)]
+pub struct Race {
+    /// A racer for each nice value, -20 to 19 (below 0 wants root) [default: 0,5]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Vec<i32>,
+    /// A racer for each weight, 1 to 10000, in a cgroup of its own; with --nice
+    /// the racers have those as well, and it does not matter
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',',
+        value_parser = clap::value_parser!(u64).range(1..=10000))]
+    pub weight: Vec<u64>,
+    /// How long, 1 to 15
+    #[arg(long, value_name = "SECONDS", default_value_t = 3,
+        value_parser = clap::value_parser!(u64).range(1..=15))]
+    pub seconds: u64,
+    /// Which CPU; without it the last one that this shell may use
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Each racer in a session of its own, as if started from different terminals
+    #[arg(long)]
+    pub own_session: bool,
 }
 
 /// `sched ps`

@@ -6,6 +6,7 @@ use crate::cli::Global;
 use crate::cli::setup::Cleanup;
 use crate::effect::Effect;
 use crate::error::{Exit, Result};
+use crate::kernel::scheduler::{Class, affinity};
 use crate::kernel::undo::{self, Leftover};
 use crate::ui::{Align, Column, Screen, Table, Value};
 
@@ -46,6 +47,12 @@ fn describe(effect: &Effect) -> String {
         Effect::Bridge { name, .. } => format!("bridge {name}"),
         Effect::NftTable { name, .. } => format!("packet rules, table ip {name}"),
         Effect::Process { what } => what.clone(),
+        Effect::Policy { thread, new, .. } => {
+            format!("{} of thread {}", Class::of(new.number).name(), thread.tid)
+        }
+        Effect::Affinity { thread, new, .. } => {
+            format!("CPUs {} of thread {}", affinity::text(new), thread.tid)
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //! [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
 //! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
 //! lays two side by side; [`network`] is about network namespaces,
-//! [`limited`] about a command that has limits and nothing else.
+//! [`limited`] about a command that has limits and nothing else, [`race`] about
+//! processes that want the same CPU.
 
 pub mod attach;
 pub mod chroot;
@@ -24,6 +25,7 @@ pub mod network;
 pub mod nobody;
 pub mod passwd;
 pub mod plan;
+pub mod race;
 pub mod registry;
 pub mod spec;
 pub mod stop;

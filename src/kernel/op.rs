@@ -16,7 +16,8 @@ use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
     binary, cgroup, chroot, clone, credentials, detached, devices, enter, execute, files, helper,
-    in_root, limits, listen, mount, netlink, netns, pidfd, reaper, seccomp, session, tree, user,
+    in_root, limits, listen, mount, netlink, netns, pidfd, reaper, scheduler, seccomp, session,
+    tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -114,11 +115,14 @@ operations! {
     SealBinary = binary::SealBinary,
     SealCopy = binary::SealCopy,
     SendSignal = pidfd::SendSignal,
+    SetAffinity = scheduler::SetAffinity,
     SetGid = credentials::SetGid,
     SetGroups = credentials::SetGroups,
     SetHostname = session::SetHostname,
     SetNs = enter::SetNs,
+    SetPolicy = scheduler::SetPolicy,
     SetUid = credentials::SetUid,
+    StartHog = scheduler::StartHog,
     Symlink = files::Symlink,
     TakeAddress = netlink::lease::TakeAddress,
     Undumpable = enter::Undumpable,
@@ -260,6 +264,9 @@ fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
         | Effect::Tree { path }
         | Effect::Cgroup { path, .. }
         | Effect::Controllers { directory: path, .. } => super::undo::identity_of(path),
+        Effect::Policy { thread, .. } | Effect::Affinity { thread, .. } => {
+            Ok(Identity::Process { pid: thread.tid, start: thread.start })
+        }
         // Its identity is written down by the watcher, which starts it.
         Effect::Process { what } => {
             Err(Error::new(format!("{what} is started by the watcher only")))

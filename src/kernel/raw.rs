@@ -370,3 +370,20 @@ pub fn seccomp_filter(program: &seccompiler::BpfProgram) -> nix::Result<()> {
     };
     nix::errno::Errno::result(result).map(drop)
 }
+
+/// sched_getattr(2): how a thread is scheduled.
+pub fn sched_getattr(tid: i32) -> nix::Result<libc::sched_attr> {
+    // SAFETY: plain integers, for which zero is a value; the kernel writes no
+    // more than the size that it is given.
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let (room, size) = (std::ptr::from_mut(&mut attributes), size_of::<libc::sched_attr>());
+    let result = unsafe { libc::syscall(libc::SYS_sched_getattr, tid, room, size, 0) };
+    nix::errno::Errno::result(result).map(|_| attributes)
+}
+
+/// sched_setattr(2): how a thread is to be scheduled.
+pub fn sched_setattr(tid: i32, attributes: &libc::sched_attr) -> nix::Result<()> {
+    // SAFETY: the kernel reads the structure, whose size stands in its first field.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, tid, attributes, 0) };
+    nix::errno::Errno::result(result).map(drop)
+}

@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::{cgroup, netlink, netns, remove};
+use crate::kernel::{cgroup, netlink, netns, remove, scheduler};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -192,6 +192,10 @@ pub fn step(entry: &Entry) -> Step {
             "our own table of packet rules; no other is touched",
         )
         .shell(format!("nft delete table ip {name}")),
+        (Effect::Policy { thread, old, .. }, _) => scheduler::restore::policy_step(*thread, old),
+        (Effect::Affinity { thread, old, .. }, _) => {
+            scheduler::restore::affinity_step(*thread, old)
+        }
         (Effect::Process { what }, Some(Identity::Process { pid, .. })) => {
             let why = format!("{what}: whoever watched over it was killed");
             Step::new(format!("pidfd_send_signal(pidfd of {pid}, SIGKILL)"), why)
@@ -246,6 +250,13 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
             }
         }
         (Effect::Controllers { .. }, _) => Ok(Undone::NotThere),
+        (Effect::Policy { thread, old, new }, _) if this_boot => {
+            scheduler::restore::policy(*thread, old, new)
+        }
+        (Effect::Affinity { thread, old, new }, _) if this_boot => {
+            scheduler::restore::affinity(*thread, old, new)
+        }
+        (Effect::Policy { .. } | Effect::Affinity { .. }, _) => Ok(Undone::NotThere),
         (Effect::Process { .. }, Some(Identity::Process { pid, start })) if this_boot => {
             kill(*pid, *start)
         }

@@ -251,6 +251,9 @@ impl std::fmt::Display for Left {
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }
+            (Effect::Policy { thread, .. } | Effect::Affinity { thread, .. }, _) => {
+                write!(f, "thread {}", thread.tid)
+            }
             (Effect::Process { what: name }, _)
             | (
                 Effect::Veth { name, .. }

@@ -266,6 +266,23 @@ fn killed_anywhere_with_its_watcher_cgroup_limit_is_cleaned_up() {
 }
 
 #[test]
+fn killed_anywhere_race_leaves_nothing() {
+    strike_all(&["sched", "race", "--nice", "0,5", "--seconds", "1"], false, false);
+}
+
+#[test]
+fn killed_anywhere_race_in_groups_leaves_nothing() {
+    need_cgroups!();
+    strike_all(&["sched", "race", "--weight", "100,300", "--seconds", "1"], false, false);
+}
+
+#[test]
+fn killed_anywhere_with_its_watcher_race_is_cleaned_up() {
+    need_cgroups!();
+    strike_all(&["sched", "race", "--weight", "100,300", "--seconds", "1"], false, true);
+}
+
+#[test]
 fn killed_anywhere_expose_leaves_a_whole_name_or_none() {
     need!(root);
     strike_all(&["netns", "expose", "box", "--name", "@"], true, false);

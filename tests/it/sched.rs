@@ -172,3 +172,87 @@ fn sched_ps_finds_the_processes_of_a_container() {
     let us = std::process::id().to_string();
     uth.run(["sched", "ps", "--container", &us]).one_error(2);
 }
+
+/// The race's numbers: each share beside the predicted one, wherever it was held.
+fn race(words: &str) -> Value {
+    let uth = Uth::new();
+    let words = format!("sched race --format json {words}");
+    let before = crate::machine::Machine::look(&uth);
+    let said = uth.run(words.split(' ')).ok().json();
+    let patience = std::time::Duration::from_secs(2);
+    crate::machine::Machine::settles(&uth, &before, patience, crate::machine::base_and_progress);
+    let sum = |key: &str| -> f64 {
+        said["racers"].as_array().unwrap().iter().map(|racer| racer[key].as_f64().unwrap()).sum()
+    };
+    assert!((sum("share") - 1.0).abs() < 1e-9 && (sum("predicted") - 1.0).abs() < 1e-9, "{said}");
+    assert!(said["wall_ns"].as_u64().unwrap() >= 1_000_000_000, "{said}");
+    assert!((0.0..=1.0).contains(&said["others_share"].as_f64().unwrap()), "{said}");
+    said
+}
+
+/// Wide enough for a machine that is busy with other tests, and far too narrow
+/// for shares that do not follow the weights.
+const CLOSE: f64 = 0.08;
+
+#[test]
+fn sched_race_goes_as_the_weights_predict() {
+    let said = race("--nice 0,5,19 --seconds 2");
+    assert_eq!(said["weights_of"], "nice");
+    assert!(said["largest_deviation"].as_f64().unwrap() < CLOSE, "{said}");
+    // 1024, 335 and 15 of 1374.
+    let racers = said["racers"].as_array().unwrap();
+    assert!((racers[0]["predicted"].as_f64().unwrap() - 1024.0 / 1374.0).abs() < 1e-9, "{said}");
+    assert_eq!(racers[2]["weight"], 15);
+}
+
+/// Between sessions, where the kernel groups them, nice counts for nothing.
+#[test]
+fn sched_race_of_sessions_is_won_by_nobody() {
+    let said = race("--nice 0,10 --own-session --seconds 2");
+    let enabled = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    let enabled = enabled.is_ok_and(|text| text.trim() == "1");
+    let equal = said["racers"][0]["predicted"] == 0.5;
+    assert!(enabled || !equal, "{said}");
+    assert_eq!(said["weights_of"], if equal { "autogroup" } else { "nice" });
+    assert!(said["largest_deviation"].as_f64().unwrap() < CLOSE, "{said}");
+}
+
+#[test]
+fn sched_race_of_groups_is_between_the_groups() {
+    need!(root);
+    need!(sh "a cgroup hierarchy with cpu that can be written to",
+        "test -w /sys/fs/cgroup/cpu/cgroup.procs || test -w /sys/fs/cgroup/cgroup.subtree_control");
+    let said = race("--weight 100,300 --nice -20,19 --seconds 2");
+    assert_eq!(said["weights_of"], "cgroup");
+    assert_eq!(said["racers"][1]["predicted"], 0.75);
+    assert!(said["largest_deviation"].as_f64().unwrap() < CLOSE, "{said}");
+}
+
+#[test]
+fn sched_race_says_what_is_wrong() {
+    let uth = Uth::new();
+    for wrong in [
+        &["--nice", "0"][..],
+        &["--nice", "0,20"],
+        &["--cpu", "4000"],
+        &["--weight", "1,2", "--nice", "0,1,2"],
+        &["--weight", "0,2"],
+        &["--seconds", "3600"],
+    ] {
+        uth.run(["sched", "race"].iter().chain(wrong)).one_error(2);
+    }
+    let plan = uth.run(["sched", "race", "--dry-run", "--nice", "0,5"]).ok();
+    assert!(plan.stdout.contains("sched_nice=5"), "{}", plan.whole());
+    let ran = uth.run(["sched", "race", "--nice", "0,1", "--seconds", "1"]).ok();
+    assert!(ran.stdout.contains("PREDICTED") && ran.stderr.starts_with("1 s  "), "{}", ran.whole());
+}
+
+/// What an ordinary user may not is explained by the limit.
+#[test]
+fn sched_race_below_nice_0_wants_a_right() {
+    need!(ordinary_user);
+    need!(sh "RLIMIT_NICE at 0", "test $(ulimit -e) = 0");
+    let uth = Uth::new();
+    let ran = uth.run(["sched", "race", "--nice", "-5,0"]).one_error(1);
+    assert!(ran.stderr.contains("RLIMIT_NICE"), "{}", ran.whole());
+}

@@ -115,7 +115,11 @@ pub fn trace_to(
 
 /// What the launcher of this command starts first.
 pub fn first_child(args: &[&str]) -> Role {
-    if matches!(args.first(), Some(&"exec" | &"chroot")) { Role::Init } else { Role::Watcher }
+    let needs_no_watcher = match args {
+        ["sched", ..] => args.contains(&"--nice"),
+        _ => matches!(args.first(), Some(&"exec" | &"chroot")),
+    };
+    if needs_no_watcher { Role::Init } else { Role::Watcher }
 }
 
 struct Tracer {
@@ -406,7 +410,8 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     mkdirat = SYS_mkdirat,
     mknod = SYS_mknod, mknodat = SYS_mknodat, mount = SYS_mount, mount_setattr = SYS_mount_setattr,
     open_tree = SYS_open_tree, openat = SYS_openat, pivot_root = SYS_pivot_root, prctl = SYS_prctl,
-    rename = SYS_rename, rmdir = SYS_rmdir, seccomp = SYS_seccomp, sendto = SYS_sendto,
+    rename = SYS_rename, rmdir = SYS_rmdir, sched_setaffinity = SYS_sched_setaffinity,
+    sched_setattr = SYS_sched_setattr, seccomp = SYS_seccomp, sendto = SYS_sendto,
     setgid = SYS_setgid, setgroups = SYS_setgroups, sethostname = SYS_sethostname, setns = SYS_setns,
     fchdir = SYS_fchdir, move_mount = SYS_move_mount, prlimit64 = SYS_prlimit64, setsid = SYS_setsid, setuid = SYS_setuid,
     symlink = SYS_symlink, symlinkat = SYS_symlinkat,
@@ -418,7 +423,8 @@ const NUMBERS: &[(&str, i64)] = numbers! {
     capset = SYS_capset, chdir = SYS_chdir, clone = SYS_clone, clone3 = SYS_clone3, execve = SYS_execve,
     execveat = SYS_execveat, linkat = SYS_linkat, memfd_create = SYS_memfd_create, keyctl = SYS_keyctl, mkdirat = SYS_mkdirat, mknodat = SYS_mknodat, mount = SYS_mount,
     mount_setattr = SYS_mount_setattr, open_tree = SYS_open_tree, openat = SYS_openat,
-    pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat, seccomp = SYS_seccomp,
+    pivot_root = SYS_pivot_root, prctl = SYS_prctl, renameat = SYS_renameat,
+    sched_setaffinity = SYS_sched_setaffinity, sched_setattr = SYS_sched_setattr, seccomp = SYS_seccomp,
     sendto = SYS_sendto, setgid = SYS_setgid, setgroups = SYS_setgroups,
     fchdir = SYS_fchdir, move_mount = SYS_move_mount, prlimit64 = SYS_prlimit64, sethostname = SYS_sethostname,
     setns = SYS_setns, setsid = SYS_setsid, setuid = SYS_setuid,

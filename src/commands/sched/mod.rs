@@ -1,9 +1,11 @@
 //! `sched`: who gets the CPU.
 
 mod ps;
+mod race;
 
 use std::path::Path;
 
+use crate::cli::Global;
 use crate::cli::sched::Sched;
 use crate::error::Result;
 use crate::ui::Screen;
@@ -17,8 +19,9 @@ pub fn ps_columns() -> String {
 }
 
 /// Performs a `sched` command.
-pub fn run(command: &Sched, screen: &mut Screen) -> Result<u8> {
+pub fn run(command: &Sched, global: &Global, screen: &mut Screen) -> Result<u8> {
     match command {
         Sched::Ps(args) => ps::run(Path::new(PROC), args, screen),
+        Sched::Race(args) => race::run(args, global, screen),
     }
 }

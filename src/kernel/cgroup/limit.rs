@@ -274,6 +274,34 @@ impl Limits {
     }
 }
 
+/// A group with this CPU weight inside one that a [`plan`] makes: what makes
+/// it, and what puts process `$hog` into it.
+pub fn lane(seat: &Seat, name: &str, weight: u64) -> (Vec<Op>, Op) {
+    let at = format!("{}/{name}", seat.directory.display());
+    let limits = Limits { weight: Some(weight), ..Limits::default() };
+    let mut ops = vec![make(at.clone(), "a group with a weight of its own")];
+    ops.extend(match seat.version {
+        1 => limits.v1(&seat.directory, &at, "cpu"),
+        _ => limits.v2(&at),
+    });
+    (
+        ops,
+        set(
+            &at,
+            "cgroup.procs",
+            "$hog",
+            "into its group: the groups are weighed, then what is in them",
+        ),
+    )
+}
+
+/// What lets such groups have weights of their own, where that must be said (version 2).
+pub fn lanes(seat: &Seat) -> Vec<Op> {
+    let directory = seat.directory.to_string_lossy().into_owned();
+    let hand_on = || HandOn { directory, controllers: vec!["cpu".to_owned()] }.into();
+    (seat.version == 2).then(hand_on).into_iter().collect()
+}
+
 const MEMSW: &str = "memory.memsw.limit_in_bytes";
 const PERIOD: &str = "the period that the quota is counted in, in microseconds";
 const QUOTA: &str = "so much CPU time in each period; then everything in it waits for the next";

@@ -4,8 +4,22 @@
 //! ordinary ones nice, from -20 to 19, for real-time ones a priority from 1 to
 //! 99. [`tasks`] reads them for the whole machine at once.
 
+pub mod affinity;
+pub mod autogroup;
+pub mod hog;
+pub mod policy;
+mod refusal;
+pub mod restore;
 mod scan;
 
+use crate::effect::Thread;
+use crate::error::{Error, Result};
+use crate::kernel::op::Slots;
+use crate::kernel::pidfd::start_time;
+
+pub use affinity::SetAffinity;
+pub use hog::StartHog;
+pub use policy::SetPolicy;
 pub use scan::{Autogroup, Task, Which, tasks};
 
 /// A scheduling policy, by the letters that `ps` prints for it.
@@ -32,19 +46,19 @@ pub enum Class {
 }
 
 impl Class {
+    /// Each at the place of its number.
+    const BY_NUMBER: [Self; 8] =
+        [Self::Ts, Self::Ff, Self::Rr, Self::B, Self::Iso, Self::Idl, Self::Dln, Self::Ext];
+
     /// From the number that /proc/PID/stat has in field 41.
     pub fn of(policy: u32) -> Self {
-        const BY_NUMBER: [Class; 8] = [
-            Class::Ts,
-            Class::Ff,
-            Class::Rr,
-            Class::B,
-            Class::Iso,
-            Class::Idl,
-            Class::Dln,
-            Class::Ext,
-        ];
-        usize::try_from(policy).ok().and_then(|n| BY_NUMBER.get(n)).map_or(Self::Unknown, |c| *c)
+        let found = usize::try_from(policy).ok().and_then(|n| Self::BY_NUMBER.get(n));
+        found.map_or(Self::Unknown, |class| *class)
+    }
+
+    /// Its number, for sched_setattr(2).
+    pub fn number(self) -> u32 {
+        (0..).zip(Self::BY_NUMBER).find(|(_, class)| *class == self).map_or(u32::MAX, |(n, _)| n)
     }
 
     /// As `ps` abbreviates it.
@@ -99,6 +113,20 @@ pub const IDLE_WEIGHT: u32 = 3;
 pub fn weight(nice: i32) -> u32 {
     let index = usize::try_from(nice.clamp(-20, 19) + 20).unwrap_or(20);
     WEIGHTS[index]
+}
+
+/// The thread that an operation is about, from a number or a slot: `expected`,
+/// if it was there before us and could have ended meanwhile.
+fn tid(text: &str, slots: &Slots, expected: Option<Thread>) -> Result<i32> {
+    let text = slots.fill(text);
+    let tid = text.parse().map_err(|_| Error::new(format!("{text} is not a thread's number")))?;
+    match expected {
+        Some(thread) if start_time(tid) != Some(thread.start) => {
+            Err(Error::call(format!("finding thread {tid}"), nix::errno::Errno::ESRCH)
+                .hint("It has ended meanwhile."))
+        }
+        _ => Ok(tid),
+    }
 }
 
 /// What a task's priority means, for somebody who has never read sched(7).

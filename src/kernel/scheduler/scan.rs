@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::Class;
+use super::{Class, affinity};
 use crate::error::{Context, Result};
 use crate::kernel::process;
 
@@ -196,26 +196,9 @@ impl Look {
         else {
             return;
         };
-        let cpus = || (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu));
-        let text = || Arc::from(list(&cpus().collect::<Vec<_>>()));
+        let text = || Arc::from(affinity::text(&affinity::members(&set)));
         task.cpus = Some(self.sets.entry(set).or_insert_with(text).clone());
     }
-}
-
-/// `[0, 1, 2, 5]` as `0-2,5`, as the kernel writes lists of CPUs (cpuset(7)).
-fn list(cpus: &[usize]) -> String {
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for &cpu in cpus {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == cpu => *last = cpu,
-            _ => ranges.push((cpu, cpu)),
-        }
-    }
-    let range = |(first, last): &(usize, usize)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    ranges.iter().map(range).collect::<Vec<_>>().join(",")
 }
 
 /// proc_pid_stat(5). The name stands in parentheses and may hold any byte, so
@@ -272,12 +255,6 @@ mod tests {
         assert_eq!((task.comm.as_str(), task.state), ("a) b (c", 'S'));
         assert_eq!((task.ticks, task.nice, task.cpu), (42, -2, 1));
         assert_eq!((task.rt_priority, task.class), (50, Class::Ff));
-    }
-
-    #[test]
-    fn lists_of_cpus_are_written_as_the_kernel_does() {
-        assert_eq!(list(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
-        assert_eq!(list(&[]), "");
     }
 
     #[test]
