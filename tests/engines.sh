@@ -2,6 +2,8 @@
 # Real containers for tests/it/interop.rs: one sleeping busybox in each engine, on
 # this machine, everything under one directory.
 #   engines.sh start NAME DIR   starts it; prints the pid of its first process, by the engine's own word
+#   engines.sh change NAME DIR  runs the script $CHANGES in it, by the engine's own exec
+#   engines.sh diff NAME DIR    what it has changed, by the engine's own word
 #   engines.sh stop NAME DIR    removes it, and what was started for it
 # NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
 set -eu
@@ -55,6 +57,7 @@ podman_run() {
   "$@" run -d --net none --name $N --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
   podman inspect -f '{{.State.Pid}}' $N
 }
+podman_exec() { if [[ $name = podman ]]; then podman exec $N "$@"; else hidden_crun exec $N "$@"; fi; }
 hidden_crun() { hidden podman --root "$D/podman/root" --runroot "$D/podman/run" --tmpdir "$D/podman/tmp" --runtime crun "$@"; }
 bundle() {
   mkdir -p "$D/bundle"
@@ -78,6 +81,8 @@ case "$verb $name" in
     tar -C "$D/rootfs" -c . | docker import - bb:1 >/dev/null
     docker run -d --network none --name $N bb:1 /bin/sleep 600 >/dev/null
     docker inspect -f '{{.State.Pid}}' $N ;;
+  "change docker") docker exec $N /bin/sh -c "$CHANGES" ;;
+  "diff docker") docker diff $N ;;
   "stop docker") docker rm -f $N >/dev/null; end_daemon docker; end_daemon containerd ;;
   "start containerd")
     containerd_start
@@ -88,6 +93,8 @@ case "$verb $name" in
     ctr container rm $N
     end_daemon containerd ;;
   "start podman") podman_run podman --runtime runc ;;
+  "change podman"|"change podman-crun") podman_exec /bin/sh -c "$CHANGES" ;;
+  "diff podman"|"diff podman-crun") podman diff $N ;;
   "stop podman") podman rm -f -t 0 $N >/dev/null ;;
   "start podman-crun") podman_run hidden_crun ;;
   "stop podman-crun") hidden_crun rm -f -t 0 $N >/dev/null ;;
@@ -111,6 +118,6 @@ case "$verb $name" in
     until_true jq -e '."child-pid"' "$D/bwrap.json"
     jq '."child-pid"' "$D/bwrap.json" ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
-  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
 esac
 [[ $verb != stop ]] || unmount

@@ -22,6 +22,11 @@ pub enum Inspect {
     Process(Process),
     /// Two processes or containers side by side: what they share, and what that means
     Compare(Compare),
+    /// The layers of a container's root, and what it has changed so far
+    ///
+    /// Of any engine: by what the kernel says of the mount, no engine is asked. The
+    /// layers are read as they lie on disk; nothing is changed, no link leads out of one.
+    Layers(Layers),
 }
 
 /// `inspect ns`
@@ -72,4 +77,18 @@ pub struct Compare {
     /// The other one
     #[arg(default_value = "self")]
     pub b: String,
+}
+
+/// `inspect layers`
+#[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::inspect::layers_columns())]
+pub struct Layers {
+    /// A pid, a container's name or id, ENGINE:NAME
+    pub target: String,
+    /// Which layer this path of the container comes from
+    #[arg(long, value_name = "PATH", conflicts_with = "changes")]
+    pub path: Option<std::path::PathBuf>,
+    /// All changes, not only the first few
+    #[arg(long)]
+    pub changes: bool,
 }

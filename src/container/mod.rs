@@ -18,6 +18,7 @@ pub mod engines;
 pub mod exec;
 pub mod kept;
 pub mod launch;
+pub mod layers;
 pub mod limited;
 pub mod logs;
 pub mod machine;

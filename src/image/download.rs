@@ -5,7 +5,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder};
@@ -88,6 +88,7 @@ impl Remote<'_> {
         if here() > 0 {
             observer.note(&format!("{label}: {} bytes are here from before.", here()));
         }
+        let (start, first) = (Instant::now(), here());
         let mut tries = 0;
         loop {
             tries += 1;
@@ -100,7 +101,12 @@ impl Remote<'_> {
             });
             self.answered(before, ended.map_err(Error::clone), observer);
             match result? {
-                End::Whole(_) => return Ok(()),
+                End::Whole(_) => {
+                    let came = here().saturating_sub(first) as f64 / f64::from(1 << 20);
+                    let seconds = start.elapsed().as_secs_f64();
+                    observer.note(&format!("{label}: {came:.1} MiB came in {seconds:.1} s."));
+                    return Ok(());
+                }
                 End::Cut(_, error) if tries >= TRIES => return Err(error),
                 End::Cut(..) => observer.note(&format!(
                     "The connection was cut after {} bytes; going on from there.",

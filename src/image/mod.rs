@@ -13,6 +13,7 @@ pub mod oci;
 pub mod reference;
 pub mod remote;
 pub mod source;
+pub mod stack;
 pub mod store;
 pub mod unpack;
 

@@ -27,6 +27,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod netns;
 pub mod op;
+pub mod overlay;
 pub mod pidfd;
 pub mod probe;
 pub mod process;

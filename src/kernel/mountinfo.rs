@@ -30,6 +30,8 @@ pub struct Mount {
     pub source: String,
     /// Options of the file system itself: `rw,lowerdir=…`.
     pub super_options: String,
+    /// The same as the kernel writes them, a comma within a value as `\054`.
+    escaped_options: Vec<u8>,
 }
 
 impl Mount {
@@ -51,7 +53,8 @@ impl Mount {
             }
         }
         let (fs_type, source) = (text(next()?), path(next()?).to_string_lossy().into_owned());
-        let super_options = path(next()?).to_string_lossy().into_owned();
+        let escaped_options = next()?.to_vec();
+        let super_options = path(&escaped_options).to_string_lossy().into_owned();
         Some(Self {
             id,
             parent,
@@ -63,6 +66,16 @@ impl Mount {
             fs_type,
             source,
             super_options,
+            escaped_options,
+        })
+    }
+
+    /// The options of the file system one by one, each with its value, as its
+    /// own file system understands them.
+    pub fn each_option(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        self.escaped_options.split(|byte| *byte == b',').map(|option| {
+            let at = option.iter().position(|byte| *byte == b'=').unwrap_or(option.len());
+            (text(&option[..at]), path(option.get(at + 1..).unwrap_or_default()))
         })
     }
 }
@@ -109,6 +122,12 @@ mod tests {
         assert_eq!(mount.propagation, ["shared:1", "master:2"]);
         assert_eq!((mount.fs_type.as_str(), mount.source.as_str()), ("ext3", "/dev/root"));
         assert_eq!(mount.super_options, "rw,errors=continue");
+        let mount =
+            Mount::parse(b"1 2 0:3 / / rw - overlay overlay rw,upperdir=/a\\054b\\075c,index=off")
+                .expect("a mount");
+        let options: Vec<_> = mount.each_option().collect();
+        assert_eq!(options[1], ("upperdir".to_owned(), PathBuf::from("/a,b=c")));
+        assert_eq!((options[0].1.as_os_str().len(), options.len()), (0, 3));
         assert_eq!(Mount::parse(b""), None);
         assert_eq!(Mount::parse(b"36 35 98:0 / / rw"), None);
     }

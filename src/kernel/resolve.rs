@@ -115,7 +115,8 @@ impl Root {
                 _ => return Err(Errno::NOTDIR),
             }
         }
-        match here.back()? {
+        // Where we arrived is kept, however much of the way was forgotten.
+        match here.kept.pop_back() {
             Some(found) => Ok(found),
             None => self.directory.try_clone().map_err(|_| Errno::MFILE),
         }
@@ -223,6 +224,24 @@ mod tests {
             assert_eq!(inode(kernel.directory(name.as_bytes())), expected, "{name}");
             assert_eq!(inode(hand.directory(name.as_bytes())), expected, "{name} by hand");
         }
+    }
+
+    #[test]
+    fn the_way_back_is_as_long_as_what_is_kept_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path()).unwrap().by_hand();
+        let down = "d/".repeat(LONGEST_TRAIL + 3);
+        let deep = |back: usize| format!("{down}{}", "../".repeat(back)).into_bytes();
+        root.made(&deep(0)).unwrap();
+        // One kept directory is left then, and it is the one that was asked for.
+        let last = LONGEST_TRAIL - 1;
+        let found = inode(root.directory(&deep(last))).unwrap();
+        let expected = Root::open(directory.path()).unwrap().directory(b"d/d/d/d").unwrap();
+        assert_eq!(found, fstat(expected).unwrap().st_ino);
+        assert_eq!(inode(root.directory(&deep(last + 1))), Err(Errno::NAMETOOLONG));
+        // A shorter way is never forgotten.
+        let whole = format!("{}{}", "d/".repeat(9), "../".repeat(20));
+        assert_eq!(inode(root.directory(whole.as_bytes())), inode(root.directory(b"")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod explain;
 pub mod gauge;
 pub mod keys;
 pub mod markdown;
+mod progress;
 mod settings;
 mod style;
 pub mod table;
@@ -29,12 +30,13 @@ pub use wrap::{width_of, wrap};
 pub struct Screen {
     settings: Settings,
     steps_shown: usize,
+    progress: progress::Progress,
 }
 
 impl Screen {
     /// A screen with these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, steps_shown: 0 }
+        Self { settings, steps_shown: 0, progress: Default::default() }
     }
 
     /// How it was set up.
@@ -190,7 +192,8 @@ impl Screen {
 
     fn err(&self, text: &str) {
         // Nothing can be told when standard error itself is gone.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let write = || drop(writeln!(std::io::stderr().lock(), "{text}"));
+        self.progress.beside(write);
     }
 }
 
@@ -199,6 +202,20 @@ impl Screen {
 impl Observer for Screen {
     fn note(&mut self, text: &str) {
         Self::note(self, text);
+    }
+
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        if self.settings.quiet {
+            return;
+        }
+        let bars = self.shows_gauges();
+        if let Some(line) = self.progress.set(what, done, total, bars) {
+            Self::note(self, &line);
+        }
+    }
+
+    fn progress_over(&mut self, what: &str) {
+        self.progress.over(what);
     }
 
     fn wants_steps(&self) -> bool {

@@ -37,6 +37,8 @@ impl Engine {
         let open = |path: &PathBuf| std::fs::File::create(path).unwrap();
         let mut command = Command::new("timeout");
         command.args(["60", "bash", script, verb, self.name]).arg(self.directory.path());
+        let more = if self.name == "docker" { AND_MORE } else { "" };
+        command.env("CHANGES", format!("{CHANGES}{more}"));
         let status = command.stdout(open(&out)).stderr(open(&err)).status().unwrap();
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_default();
         match status.success() {
@@ -100,6 +102,7 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
         }
     }
     listed_once(&uth, name, engine, &container.pid);
+    layers_are_told(&uth, name, &container);
     if let Some(known_by) = known_by {
         let ran = uth.run(["inspect", "ns", "--format", "json", "--container", known_by]).ok();
         assert_eq!(pairs(&ran.json()["namespaces"]), pairs(&rows), "{}", ran.whole());
@@ -138,6 +141,57 @@ fn listed_once(uth: &Uth, name: &str, engine: Option<&str>, pid: &str) {
     let closed = entry(&uth.sh(&line).ok());
     assert_eq!(closed["pid"].to_string(), pid, "{closed:#}");
     assert_eq!((&closed["namespaces_closed"], &closed["own"]), (&true.into(), &json!(["pid"])));
+}
+
+/// Changes made in the container through the engine's own `exec`, of every kind.
+const CHANGES: &str = "cd /; B=/bin/busybox; echo x >/etc/new; $B mkdir -p /a/b; echo x >/a/b/c; $B rm /etc/os-release; \
+    $B rm -r /var; $B mkdir /var; echo x >/var/z; $B chmod 700 /root; $B ln -s /etc/passwd /tmp/l; \
+    $B touch /usr/bin/busybox; $B mv /etc/group /etc/group2; echo x >/odd.wh.; $B rm -r /sbin; echo x >/sbin";
+
+/// A directory where a file was: Podman's own `diff` stumbles over it.
+const AND_MORE: &str = "; $B rm /etc/passwd; $B mkdir /etc/passwd; echo x >/etc/passwd/x";
+
+/// What a container's root is made of: with layers in Docker and Podman, and
+/// there `diff` says what we say; in the others a directory as it is.
+fn layers_are_told(uth: &Uth, name: &str, container: &Engine) {
+    let layered = matches!(name, "docker" | "podman" | "podman-crun");
+    if layered {
+        container.script("change").unwrap();
+    }
+    let ran = uth.run(["inspect", "layers", &container.pid, "--format", "json"]).ok();
+    let json = ran.json();
+    assert_eq!(json["overlay"], layered, "{name}: {json:#}");
+    if !layered {
+        return;
+    }
+    assert_eq!(json["compared"], "upper", "{json:#}");
+    let theirs = container.script("diff").unwrap();
+    let theirs: BTreeSet<_> = theirs.lines().map(str::to_owned).collect();
+    let ours = crate::layers::changes(&json);
+    assert!(ours.contains("A /a/b/c") && ours.contains("D /etc/os-release"), "{ours:#?}");
+    match name {
+        "docker" => assert_eq!(ours, theirs),
+        // Podman leaves out what it made itself, and calls an opaque directory deleted.
+        _ => {
+            let only_theirs: Vec<_> = theirs.difference(&ours).collect();
+            assert!(only_theirs.iter().all(|line| line.starts_with("D ")), "{only_theirs:?}");
+            let only_ours: Vec<_> = ours.difference(&theirs).collect();
+            let known =
+                ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/run", "/var"];
+            let own = |line: &&&String| known.iter().any(|path| line[2..].starts_with(path));
+            assert!(only_ours.iter().all(|line| own(&line)), "{only_ours:?}");
+        }
+    }
+    let of = |path: &str| {
+        let args = ["inspect", "layers", &container.pid, "--path", path, "--format", "json"];
+        uth.run(args).ok().json()["path"]["from"].clone()
+    };
+    assert_eq!((of("/a/b/c"), of("/etc/os-release")), (json!(0), Value::Null));
+    assert_eq!(
+        of("/bin/busybox"),
+        json!(json["layers"].as_array().unwrap().len() - 2),
+        "the lowest"
+    );
 }
 
 macro_rules! engines {

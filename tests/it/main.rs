@@ -27,6 +27,7 @@ mod inside;
 mod inspect;
 mod interop;
 mod kill;
+mod layers;
 mod lessons;
 mod life;
 mod many;

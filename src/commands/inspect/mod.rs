@@ -4,6 +4,7 @@ mod compare;
 mod containers;
 mod facts;
 mod host;
+mod layers;
 mod ns;
 mod process;
 mod sections;
@@ -37,6 +38,11 @@ pub fn containers_columns() -> String {
     containers::columns()
 }
 
+/// The same of `inspect layers`.
+pub fn layers_columns() -> String {
+    layers::columns()
+}
+
 /// Performs what was asked for.
 pub fn run(command: &Inspect, screen: &mut Screen) -> Result<u8> {
     match command {
@@ -45,6 +51,7 @@ pub fn run(command: &Inspect, screen: &mut Screen) -> Result<u8> {
         Inspect::Containers => containers::run(Path::new(PROC), screen),
         Inspect::Compare(args) => compare::run(Path::new(PROC), args, screen),
         Inspect::Process(args) => process::run(Path::new(PROC), args, screen),
+        Inspect::Layers(args) => layers::run(Path::new(PROC), args, screen),
     }
 }
 

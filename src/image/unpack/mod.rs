@@ -106,6 +106,9 @@ pub fn unpack(
     unpack_tar(archive, directory, options, observer)
 }
 
+/// What the progress of it is called.
+const UNPACKING: &str = "unpacking";
+
 /// Unpacks a plain archive, and reads it to its very end.
 pub fn unpack_tar(
     archive: impl BufRead,
@@ -119,14 +122,18 @@ pub fn unpack_tar(
     let root = if options.by_hand { root.by_hand() } else { root };
     let mut archive = member::Archive::new(archive, &options.limits);
     let mut target = target::Target::new(root, options);
-    while let Some(member) = archive.next_member()? {
-        target.add(&member, &mut archive)?;
-        if target.unpacked.entries.is_multiple_of(256) {
-            observer.progress("unpacking", target.unpacked.bytes, 0);
+    let mut all = || -> Result<()> {
+        while let Some(member) = archive.next_member()? {
+            target.add(&member, &mut archive)?;
+            if target.unpacked.entries.is_multiple_of(256) {
+                observer.progress(UNPACKING, target.unpacked.bytes, 0);
+            }
         }
-    }
-    archive.finish()?;
-    target.finish()
+        archive.finish()
+    };
+    let read = all();
+    observer.progress_over(UNPACKING);
+    read.and_then(|()| target.finish())
 }
 
 /// An archive that cannot be read as one.
