@@ -254,6 +254,22 @@ pub fn paths(place: Place) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// The effects that every journal names at this moment, whoever holds it.
+pub fn effects() -> Result<Vec<Effect>> {
+    let mut effects = Vec::new();
+    for place in [Place::Run, Place::Data] {
+        for path in paths(place)? {
+            let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+            let (Ok(mut file), mut text) = (opened, String::new()) else { continue };
+            if file.read_to_string(&mut text).is_ok() {
+                let entries = Journal::parse(file, &path, &text).entries;
+                effects.extend(entries.into_iter().map(|entry| entry.effect));
+            }
+        }
+    }
+    Ok(effects)
+}
+
 /// Twelve random hexadecimal digits.
 pub fn new_token() -> Result<String> {
     let mut bytes = [0_u8; 6];

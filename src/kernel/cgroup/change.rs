@@ -180,7 +180,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn remove(path: &Path, lent: bool) -> Result<()> {
     for entry in fs::read_dir(path).tried(|| format!("opendir({path:?})"))?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove(&entry.path(), false)?;
+            remove(&entry.path(), lent)?;
         }
     }
     let start = Instant::now();
@@ -225,15 +225,37 @@ fn kill_all(path: &Path) {
     }
 }
 
+/// How the name of a group ends that what was there before has to wait in.
+pub(super) const REST: &str = ".rest";
+
+/// Whether a group is one of those, of ours.
+pub(super) fn is_rest(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("under-the-hood-") && name.ends_with(REST)
+}
+
+/// To the parent; or, as long as another group of ours is there that has
+/// controllers handed on to it, to where that one has put the rest.
 fn give_back(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     for pid in processes(path) {
-        match write(&parent.join("cgroup.procs"), &pid.to_string()) {
+        let mut moved = write(&parent.join("cgroup.procs"), &pid.to_string());
+        if moved.as_ref().is_err_and(|error| error.is(Errno::EBUSY))
+            && let Some(other) = another_rest(parent, path)
+        {
+            moved = write(&other.join("cgroup.procs"), &pid.to_string());
+        }
+        match moved {
             Err(error) if !error.is(Errno::ESRCH) => return Err(error),
             _ => {}
         }
     }
     Ok(())
+}
+
+fn another_rest(parent: &Path, path: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path());
+    entries.into_iter().find(|other| other != path && is_rest(other))
 }
 
 /// Hands controllers on no longer.

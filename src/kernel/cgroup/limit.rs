@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use rustix::fs::{Access, access};
 
-use super::change::{HandOn, MakeGroup, Set};
+use super::change::{HandOn, MakeGroup, REST, Set, is_rest};
 use super::group::{CORE, Group, Quota, Seat};
 use super::hierarchy::{Hierarchies, Place};
+use crate::effect::Effect;
 use crate::error::{Context, Error, Result};
+use crate::journal;
 use crate::kernel::op::{Op, literal};
 use crate::kernel::process;
 
@@ -324,6 +326,8 @@ fn version_2(
     let parent = match (&root, rustix::process::geteuid().is_root()) {
         // The top is the one group that may have processes and hand on controllers.
         (Some(root), true) => root.clone(),
+        // An earlier group of ours has put us aside: ours goes beside it, not below.
+        _ if is_rest(own) => own.parent().unwrap_or(own).to_owned(),
         _ => own.to_owned(),
     };
     if access(&parent, Access::WRITE_OK).is_err() {
@@ -345,8 +349,9 @@ fn version_2(
     }
     let handed = fs::read_to_string(parent.join("cgroup.subtree_control")).unwrap_or_default();
     let handed: Vec<_> = handed.split_whitespace().collect();
-    let new: Vec<_> =
-        usable.iter().filter(|c| !handed.contains(c)).map(|c| (*c).to_owned()).collect();
+    let ours = handed_on_by_us(&parent)?;
+    let is_new = |c: &&&str| !handed.contains(c) || ours.iter().any(|name| name == **c);
+    let new: Vec<_> = usable.iter().filter(is_new).map(|c| (*c).to_owned()).collect();
     if !new.is_empty() {
         let directory = literal(&parent.to_string_lossy());
         plan.make.push(HandOn { directory, controllers: new }.into());
@@ -362,6 +367,16 @@ fn version_2(
     Ok(())
 }
 
+/// Controllers that a group of ours, still there, has had handed on here: whoever
+/// goes last has to keep them back.
+fn handed_on_by_us(parent: &Path) -> Result<Vec<String>> {
+    let here = |effect| match effect {
+        Effect::Controllers { directory, controllers } if directory == parent => controllers,
+        _ => Vec::new(),
+    };
+    Ok(journal::effects()?.into_iter().flat_map(here).collect())
+}
+
 /// The top of the real hierarchy, where our mount shows it: it alone has no cgroup.type.
 fn root_of(own: &Path) -> Option<PathBuf> {
     let mut at = own;
@@ -374,11 +389,12 @@ fn root_of(own: &Path) -> Option<PathBuf> {
 /// A group below the top either holds processes or hands on controllers: what
 /// is in ours, this program too, moves one level down for the time being.
 fn empty_it(plan: &mut Plan, parent: &Path, name: &str) {
-    let leaf = below(parent, &format!("{name}.rest"));
+    let leaf = below(parent, &format!("{name}{REST}"));
     let why = "who was in this group moves one level down: a group has processes, or children with controllers";
     plan.make.push(MakeGroup { path: leaf.clone(), lent: true, why: why.to_owned() }.into());
     let pids = fs::read_to_string(parent.join("cgroup.procs")).unwrap_or_default();
-    for pid in pids.lines() {
+    // 0 is somebody outside of our pid namespace: nothing that we could move.
+    for pid in pids.lines().filter(|pid| *pid != "0") {
         plan.make.push(set(
             &leaf,
             "cgroup.procs",
