@@ -63,14 +63,16 @@ impl Operation for Clone {
                 name => format!("--{name}"),
             })
             .collect();
-        Step {
-            actor: Actor::Shim,
-            ..Step::new(
-                format!("clone3({{flags={flags}|CLONE_PIDFD, exit_signal=SIGCHLD}})"),
-                "one call makes a process and its new namespaces: this is the moment a container begins",
-            )
-            .shell(format!("unshare --fork {} sh", options.join(" ")))
-        }
+        let call = |flags| format!("clone3({{flags={flags}CLONE_PIDFD, exit_signal=SIGCHLD}})");
+        let step = if options.is_empty() {
+            let why = "a process; it waits until it is told what to become";
+            Step::new(call(String::new()), why)
+        } else {
+            let why = "one call makes a process and its new namespaces: this is the moment a container begins";
+            Step::new(call(format!("{flags}|")), why)
+                .shell(format!("unshare --fork {} sh", options.join(" ")))
+        };
+        Step { actor: Actor::Shim, ..step }
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {

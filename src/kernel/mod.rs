@@ -17,6 +17,7 @@ pub mod files;
 pub mod helper;
 pub mod host;
 pub mod in_root;
+pub mod interrupt;
 pub mod limits;
 pub mod listen;
 pub mod load;

@@ -11,7 +11,7 @@ use super::limit::usage_json;
 use crate::cli::Global;
 use crate::cli::cgroup::{Proof, Prove};
 use crate::commands::limits::{ask_systemd, must_ask};
-use crate::container::limited::{self, Outcome, Request};
+use crate::container::limited::{self, Outcome, Plan, Request};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::cgroup::limit::{Io, Limits, Rate};
 use crate::kernel::cgroup::unit::{bytes, time};
@@ -47,6 +47,9 @@ pub fn run(args: &Prove, global: &Global, screen: &mut Screen) -> Result<u8> {
         Proof::All => vec![Proof::Cpu, Proof::Memory, Proof::Pids, Proof::Io],
         one => vec![one],
     };
+    if global.dry_run {
+        return plan(&chosen, screen);
+    }
     let mut all = Vec::new();
     for proof in chosen {
         let tried = prove(proof, screen)?;
@@ -65,6 +68,25 @@ pub fn run(args: &Prove, global: &Global, screen: &mut Screen) -> Result<u8> {
         (false, true) => 0,
         (false, false) => Exit::CannotRun.code(),
     })
+}
+
+/// `--dry-run`: every load that would be started, and the group it would be in.
+fn plan(chosen: &[Proof], screen: &mut Screen) -> Result<u8> {
+    let mut steps = Vec::new();
+    for proof in chosen {
+        let planned = pair(*proof).and_then(|loads| {
+            let steps = |load: &Load| Ok(Plan::new(&load.limits, &load.command()?, "$id")?.steps());
+            loads.iter().map(steps).collect::<Result<Vec<_>>>()
+        });
+        match planned {
+            Ok(planned) => steps.extend(planned.concat()),
+            Err(error) if error.exit == Exit::CannotRun && chosen.len() > 1 => {
+                screen.note(&format!("left out: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    screen.plan(&steps).map(|()| 0)
 }
 
 fn prove(proof: Proof, screen: &mut Screen) -> Result<Tried> {
@@ -109,26 +131,63 @@ struct Found {
     usage: Usage,
 }
 
-/// Runs a load of ours in a group with these limits.
-fn load(limits: Limits, kind: &str, amount: u64, observer: &mut dyn Observer) -> Result<Outcome> {
-    let program = std::env::current_exe()
-        .map_err(|error| Error::io("readlink(\"/proc/self/exe\")", &error))?;
-    let program = program.to_string_lossy().into_owned();
-    let command = vec![program, "__load".to_owned(), kind.to_owned(), amount.to_string()];
-    let request = Request { limits, command, silent: true };
-    let outcome = limited::run(&request, observer, &mut |_| {})?;
-    for error in &outcome.left {
-        observer.note(&format!("could not be undone: {error}"));
+/// A bounded load of ours, and the limits of the group that it runs in.
+struct Load {
+    limits: Limits,
+    kind: &'static str,
+    amount: u64,
+}
+
+impl Load {
+    fn command(&self) -> Result<Vec<String>> {
+        let program = std::env::current_exe()
+            .map_err(|error| Error::io("readlink(\"/proc/self/exe\")", &error))?;
+        let program = program.to_string_lossy().into_owned();
+        Ok(vec![program, "__load".to_owned(), self.kind.to_owned(), self.amount.to_string()])
     }
-    Ok(outcome)
+
+    fn run(self, observer: &mut dyn Observer) -> Result<Outcome> {
+        let command = self.command()?;
+        let request = Request { limits: self.limits, command, silent: true };
+        let outcome = limited::run(&request, observer, &mut |_| {})?;
+        for error in &outcome.left {
+            observer.note(&format!("could not be undone: {error}"));
+        }
+        match outcome.status {
+            // Passed on to the load: whoever sent it meant all of us.
+            Status::Signal(signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) => {
+                let code = 128 + u8::try_from(signal).unwrap_or(0);
+                Err(Error::new("cgroup prove was interrupted").exit(Exit::Code(code)))
+            }
+            _ => Ok(outcome),
+        }
+    }
 }
 
 const MIB: u64 = 1 << 20;
 const QUOTA: Quota = Quota { quota: Some(20_000), period: 100_000 };
+/// Bytes a second.
+const RATE: u64 = 2 * MIB;
 
-/// No limit that this load could meet: only so that there is a group to count in.
-fn free() -> Limits {
-    Limits { pids: Some(1000), ..Limits::default() }
+/// The load without the limit, and with it.
+fn pair(proof: Proof) -> Result<[Load; 2]> {
+    let none = Limits::default;
+    let (kind, amounts, limits) = match proof {
+        Proof::Cpu => ("cpu", [1000, 3000], Limits { cpu: Some(QUOTA), ..none() }),
+        Proof::Memory => {
+            ("memory", [128 * MIB; 2], Limits { memory: Some(32 * MIB), swap: Some(0), ..none() })
+        }
+        Proof::Pids => ("forks", [60; 2], Limits { pids: Some(20), ..none() }),
+        Proof::Io | Proof::All => {
+            let device = disk_of(Path::new("/proc/self/exe"))?;
+            let io = vec![Io { device, what: Rate::ReadBytes, rate: RATE }];
+            ("read", [4 * MIB; 2], Limits { io, ..none() })
+        }
+    };
+    // No limit that this load could meet: only so that there is a group to count in.
+    let free = Limits { pids: Some(1000), ..none() };
+    let [without, with] = amounts;
+    Ok([Load { limits: free, kind, amount: without }, Load { limits, kind, amount: with }])
 }
 
 fn not_measured(file: &str) -> Error {
@@ -136,43 +195,42 @@ fn not_measured(file: &str) -> Error {
 }
 
 fn cpu(observer: &mut dyn Observer) -> Result<Found> {
-    let before = load(free(), "cpu", 1000, observer)?;
+    let [without, with] = pair(Proof::Cpu)?;
+    let before = without.run(observer)?;
     let used = before.usage.cpu.ok_or_else(|| not_measured("CPU time of a group"))?;
     let rate = used as f64 / before.took.as_nanos().max(1) as f64;
     let before = format!("{:.0} % of one CPU", rate * 100.0);
-    let mut attempts = 0;
+    let mut usage = with.run(observer)?.usage;
+    let mut attempts = 1;
     loop {
-        attempts += 1;
-        let limits = Limits { cpu: Some(QUOTA), ..Limits::default() };
-        let usage = load(limits, "cpu", 3000, observer)?.usage;
         let (Some(used), Some(periods), Some(throttled)) =
             (usage.cpu, usage.periods, usage.throttled)
         else {
             return Err(not_measured("cpu.stat with nr_periods"));
         };
         let share = used as f64 / (periods.max(1) * 100_000_000) as f64;
-        let verdict = match (0.18..=0.22).contains(&share) && throttled > 0 {
-            true => Verdict::Holds,
-            false => Verdict::DoesNotHold,
-        };
+        let held = (0.18..=0.22).contains(&share) && throttled > 0;
         // Busy with other things, the machine may not even have given what was allowed.
-        if verdict == Verdict::Holds || attempts == 3 || share > 0.22 {
+        if held || attempts == 3 || share > 0.22 {
             let waited = usage.throttled_time.map_or("not measured".to_owned(), time);
             let after = format!(
                 "{:.1} % of one CPU, throttled in {throttled} of {periods} periods, {waited} in all",
                 share * 100.0
             );
-            return Ok(Found { verdict, before, after, usage });
+            return Ok(Found { verdict: verdict(held), before, after, usage });
         }
+        let [_, again] = pair(Proof::Cpu)?;
+        usage = again.run(observer)?.usage;
+        attempts += 1;
     }
 }
 
 fn memory(observer: &mut dyn Observer) -> Result<Found> {
-    let outcome = load(free(), "memory", 128 * MIB, observer)?;
+    let [without, with] = pair(Proof::Memory)?;
+    let outcome = without.run(observer)?;
     let peak = |usage: &Usage| usage.memory_peak.map_or("not measured".to_owned(), bytes);
     let before = format!("at most {}, {}", peak(&outcome.usage), ended(outcome.status));
-    let limits = Limits { memory: Some(32 * MIB), swap: Some(0), ..Limits::default() };
-    let Outcome { status, usage, .. } = load(limits, "memory", 128 * MIB, observer)?;
+    let Outcome { status, usage, .. } = with.run(observer)?;
     let kills = usage.oom_kills.ok_or_else(|| not_measured("counter of OOM kills"))?;
     let within = usage.memory_peak.is_none_or(|peak| peak <= 32 * MIB);
     let held = kills > 0 && within && status == Status::Signal(libc::SIGKILL);
@@ -185,9 +243,9 @@ fn pids(observer: &mut dyn Observer) -> Result<Found> {
         Status::Code(code) => Ok(code),
         status => Err(Error::new(format!("the forks {}", ended(status)))),
     };
-    let before = format!("{} forks made", made(&load(free(), "forks", 60, observer)?)?);
-    let limits = Limits { pids: Some(20), ..Limits::default() };
-    let outcome = load(limits, "forks", 60, observer)?;
+    let [without, with] = pair(Proof::Pids)?;
+    let before = format!("{} forks made", made(&without.run(observer)?)?);
+    let outcome = with.run(observer)?;
     let (made, usage) = (made(&outcome)?, outcome.usage);
     let refused =
         usage.pids_refused.map_or("refusals not measured".to_owned(), |n| format!("{n} refused"));
@@ -197,16 +255,13 @@ fn pids(observer: &mut dyn Observer) -> Result<Found> {
 }
 
 fn io(observer: &mut dyn Observer) -> Result<Found> {
-    const RATE: u64 = 2 * MIB;
-    let device = disk_of(Path::new("/proc/self/exe"))?;
-    let free = load(free(), "read", 4 * MIB, observer)?;
+    let [without, with] = pair(Proof::Io)?;
+    let free = without.run(observer)?;
     if free.status != Status::Code(0) {
         return Err(Error::cannot("the disk of this program cannot be read past the page cache"));
     }
     let before = format!("4 MiB read in {}", time(free.took.as_nanos() as u64));
-    let io = vec![Io { device, what: Rate::ReadBytes, rate: RATE }];
-    let limits = Limits { io, ..Limits::default() };
-    let Outcome { took, usage, .. } = load(limits, "read", 4 * MIB, observer)?;
+    let Outcome { took, usage, .. } = with.run(observer)?;
     let read =
         usage.read.filter(|read| *read > 0).ok_or_else(|| not_measured("counter of reads"))?;
     let after = format!("{} read in {}", bytes(read), time(took.as_nanos() as u64));

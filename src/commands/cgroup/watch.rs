@@ -9,6 +9,7 @@ use super::limit::{line, usage_json};
 use crate::cli::cgroup::Watch;
 use crate::error::Result;
 use crate::kernel::cgroup::Usage;
+use crate::kernel::interrupt::Interrupts;
 use crate::ui::Screen;
 use crate::ui::gauge::sparkline;
 
@@ -17,12 +18,14 @@ const SPARK: usize = 30;
 
 /// Shows the group's use until its processes have ended, or so many times.
 pub fn run(proc: &Path, args: &Watch, screen: &mut Screen) -> Result<u8> {
-    let (_, group) = super::group(proc, &args.target)?;
+    let group = super::group(proc, &args.target)?.1.own();
     let every = Duration::from_secs_f64(args.interval.clamp(0.1, 3600.0));
     let (gauges, width) = (screen.shows_gauges(), screen.width());
     let mut last: Option<(Instant, Usage)> = None;
     let mut rates = Vec::new();
     let mut shown = 0;
+    let mut interrupts = Interrupts::hold()?;
+    let mut exit = 0;
     while args.count.is_none_or(|count| shown < count) {
         let usage = group.usage();
         if usage == Usage::default() {
@@ -41,13 +44,16 @@ pub fn run(proc: &Path, args: &Watch, screen: &mut Screen) -> Result<u8> {
         last = Some((Instant::now(), usage));
         shown += 1;
         if args.count.is_none_or(|count| shown < count) {
-            std::thread::sleep(every);
+            if let Some(signal) = interrupts.sleep(every)? {
+                exit = 128 + u8::try_from(signal).unwrap_or(0);
+                break;
+            }
         }
     }
     if gauges {
         screen.gauge_end();
     }
-    Ok(0)
+    Ok(exit)
 }
 
 fn rate(usage: &Usage, last: Option<&(Instant, Usage)>) -> Option<f64> {

@@ -136,6 +136,14 @@ impl Group {
         self.seats.iter().find(|seat| seat.controller == controller)
     }
 
+    /// Without the controllers for which its processes are in a group further up
+    /// (version 1): what is counted there is not this group's.
+    pub fn own(mut self) -> Self {
+        let name = Path::new(&self.path).file_name().map(std::ffi::OsStr::to_owned);
+        self.seats.retain(|seat| name.as_deref().is_none_or(|name| seat.directory.ends_with(name)));
+        self
+    }
+
     fn core(&self) -> Option<&Path> {
         self.seat(CORE).map(|seat| seat.directory.as_path())
     }
@@ -310,6 +318,19 @@ mod tests {
         };
         let seats = seats.iter().map(seat).collect();
         (root, Group { path: "/x".to_owned(), seats })
+    }
+
+    #[test]
+    fn what_is_counted_further_up_is_not_the_groups_own() {
+        let (_root, mut group) = group(
+            &[],
+            &[("memory", 1, "memory/a/x"), ("cpuacct", 1, "cpuacct"), ("pids", 1, "pids/x")],
+        );
+        group.path = "/a/x".to_owned();
+        let own: Vec<_> = group.own().seats.into_iter().map(|seat| seat.controller).collect();
+        assert_eq!(own, ["memory", "pids"]);
+        let (_root, top) = self::group(&[], &[("memory", 1, "memory")]);
+        assert_eq!(Group { path: "/".to_owned(), ..top }.own().seats.len(), 1);
     }
 
     #[test]
