@@ -2,12 +2,13 @@
 
 use crate::cli::Global;
 use crate::cli::container::{Exec, ProcessFlags, Stop};
+use crate::commands::limits::{ask_systemd, must_ask};
 use crate::commands::rights::available;
 use crate::container::machine::Machine;
 use crate::container::passwd::{Accounts, User};
 use crate::container::registry::Container;
 use crate::container::spec::{Process, environment, usage};
-use crate::container::{exec as entering, registry, stop as stopping};
+use crate::container::{exec as entering, limited, registry, stop as stopping};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::enter;
 use crate::kernel::in_root::Root;
@@ -68,6 +69,9 @@ pub fn before_the_command(error: Error) -> Error {
 /// `exec`
 pub fn exec(args: &Exec, global: &Global, screen: &mut Screen) -> Result<u8> {
     let container = registry::find(&args.target).map_err(before_the_command)?;
+    if must_ask() && !limited::join(container.pid, &container.id)?.is_empty() {
+        return ask_systemd(global, screen);
+    }
     let machine = Machine::look()?;
     let mut process = entering_process(args, &container).map_err(before_the_command)?;
     process.rights = container.rights.clone();

@@ -70,7 +70,8 @@ pub fn join(pid: i32, id: &str) -> Result<Vec<Op>> {
     let group = Group::of_process(Path::new("/proc"), pid)?;
     let name = name(id);
     let mut directories: Vec<_> = group.seats.into_iter().map(|seat| seat.directory).collect();
-    directories.retain(|directory| directory.ends_with(&name));
+    // Its first process may have moved on to a group further down, as systemd does.
+    directories.retain(|directory| directory.iter().any(|part| part == name.as_str()));
     directories.dedup();
     let join = |directory: PathBuf| {
         let path = literal(&directory.join("cgroup.procs").to_string_lossy());

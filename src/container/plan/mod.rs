@@ -117,7 +117,7 @@ fn birth(spec: &Spec, machine: &Machine) -> Result<Vec<Op>> {
     let mut namespaces = namespaces(&spec.network.kind, machine.user.is_some());
     let mut limits = limit::Plan::default();
     if !spec.group.is_empty() {
-        limits = limit::plan(&spec.group, &limited::name(&spec.id), false)?;
+        limits = limit::plan(&spec.group, &limited::name(&spec.id), true)?;
         // Later, when it is in its group.
         namespaces.retain(|name| name != "cgroup");
     }
