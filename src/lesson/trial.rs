@@ -2,6 +2,8 @@
 //! without it (an ordinary process in the container's place, no container at
 //! all, or the opposite made) it must be false. A check that cannot be false
 //! proves nothing.
+//!
+//! The lesson is played through once; worlds that need an empty stage come after it.
 
 use crate::error::Result;
 
@@ -47,58 +49,55 @@ pub fn trial(lesson: &Lesson) -> Result<Vec<Tried>> {
             .map(|(_, claim)| Tried { id: claim.id.clone(), with: with(), without: None })
             .collect());
     }
-    for (index, step) in lesson.steps.iter().enumerate() {
-        for (place, block) in step.blocks.iter().enumerate() {
-            match &block.kind {
-                Kind::Claim(claim) => {
-                    player.stage().empty()?;
-                    player.replay(index, place)?;
-                    let with = player.judge(claim);
-                    let without = match with.verdict {
-                        Verdict::Untestable => None,
-                        _ => Some(without(&mut player, claim)?),
-                    };
-                    tried.push(Tried { id: claim.id.clone(), with, without });
-                }
-                Kind::Try(exercise) => {
-                    player.stage().empty()?;
-                    player.replay(index, place)?;
-                    player.stage().there_before(&exercise.leaves);
-                    let without = player.judge(&exercise.claim);
-                    player.replay_exercise(exercise)?;
-                    let with = player.judge(&exercise.claim);
-                    let without = (with.verdict != Verdict::Untestable).then_some(without);
-                    tried.push(Tried { id: exercise.claim.id.clone(), with, without });
-                }
-                _ => {}
+    for block in lesson.steps.iter().flat_map(|step| &step.blocks) {
+        match &block.kind {
+            Kind::Claim(claim) => {
+                let with = player.judge(claim);
+                let without = match (with.verdict, &claim.opposite) {
+                    (Verdict::Untestable, _) => None,
+                    (_, Opposite::Ordinary) => Some(beside_ordinary(&mut player, claim)?),
+                    // Found out below.
+                    _ => None,
+                };
+                tried.push(Tried { id: claim.id.clone(), with, without });
             }
+            Kind::Try(exercise) => {
+                player.stage().there_before(&exercise.leaves);
+                let without = player.judge(&exercise.claim);
+                player.replay_exercise(exercise)?;
+                let with = player.judge(&exercise.claim);
+                let without = (with.verdict != Verdict::Untestable).then_some(without);
+                tried.push(Tried { id: exercise.claim.id.clone(), with, without });
+            }
+            _ => player.replay_block(block)?,
+        }
+    }
+    for (tried, (_, claim)) in tried.iter_mut().zip(lesson.claims()) {
+        if tried.tested() && tried.without.is_none() {
+            player.stage().empty()?;
+            tried.without = Some(on_an_empty_stage(&mut player, claim)?);
         }
     }
     player.end()?;
     Ok(tried)
 }
 
-/// The claim where it must not hold.
-fn without(player: &mut Player, claim: &Claim) -> Result<Judgement> {
-    match &claim.opposite {
-        Opposite::Ordinary => {
-            let names: Vec<_> =
-                player.stage().world().bound.iter().map(|bound| bound.name.clone()).collect();
-            let world = player.stage().stand_ins(&names)?;
-            Ok(check::judge(claim, &world))
-        }
-        Opposite::Nothing => {
-            player.stage().empty()?;
-            Ok(player.judge(claim))
-        }
-        Opposite::Command(line) => {
-            player.stage().empty()?;
-            if line.starts_with(super::review::PROGRAM) {
-                player.stage().own(line)?;
-            } else {
-                player.stage().shell(line)?;
-            }
-            Ok(player.judge(claim))
+/// The claim of ordinary processes of this machine.
+fn beside_ordinary(player: &mut Player, claim: &Claim) -> Result<Judgement> {
+    let names: Vec<_> =
+        player.stage().world().bound.iter().map(|bound| bound.name.clone()).collect();
+    let world = player.stage().stand_ins(&names)?;
+    Ok(check::judge(claim, &world))
+}
+
+/// The claim where nothing has been done, or only the opposite.
+fn on_an_empty_stage(player: &mut Player, claim: &Claim) -> Result<Judgement> {
+    if let Opposite::Command(line) = &claim.opposite {
+        if line.starts_with(super::review::PROGRAM) {
+            player.stage().own(line)?;
+        } else {
+            player.stage().shell(line)?;
         }
     }
+    Ok(player.judge(claim))
 }

@@ -150,17 +150,21 @@ impl<'a> Player<'a> {
                 continue;
             }
             let end = if index == step { block } else { played.blocks.len() };
-            for block in &played.blocks[..end] {
-                match &block.kind {
-                    Kind::Run(fence) => {
-                        for (_, line) in &fence.lines {
-                            self.stage.own(line)?;
-                        }
-                    }
-                    Kind::Try(exercise) => self.solve(exercise)?,
-                    _ => {}
+            played.blocks[..end].iter().try_for_each(|block| self.replay_block(block))?;
+        }
+        Ok(())
+    }
+
+    /// Performs a block, if it changes something; shows nothing.
+    pub fn replay_block(&mut self, block: &Block) -> Result<()> {
+        match &block.kind {
+            Kind::Run(fence) => {
+                for (_, line) in &fence.lines {
+                    self.stage.own(line)?;
                 }
             }
+            Kind::Try(exercise) => self.solve(exercise)?,
+            _ => {}
         }
         Ok(())
     }
