@@ -4,6 +4,7 @@
 #   engines.sh start NAME DIR   starts it; prints the pid of its first process, by the engine's own word
 #   engines.sh change NAME DIR  runs the script $CHANGES in it, by the engine's own exec
 #   engines.sh diff NAME DIR    what it has changed, by the engine's own word
+#   engines.sh limits NAME DIR  prints its limits, by the engine's own word, as JSON (docker containerd podman)
 #   engines.sh stop NAME DIR    removes it, and what was started for it
 # NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
 set -eu
@@ -51,10 +52,13 @@ T
 ctr() { command ctr -a "$D/containerd.sock" "$@"; }
 docker() { command docker -H "unix://$D/docker.sock" "$@"; }
 podman() { command podman --root "$D/podman/root" --runroot "$D/podman/run" --tmpdir "$D/podman/tmp" "$@"; }
+# What docker, podman and containerd are asked for.
+LIMITS=(--cpus 0.5 --memory 64m --pids-limit 20 --cpuset-cpus 0)
+host_config='{"cpus": {{.HostConfig.NanoCpus}}e-9, "memory": {{.HostConfig.Memory}}, "tasks": {{.HostConfig.PidsLimit}}, "cpuset": "{{.HostConfig.CpusetCpus}}"}'
 # The hard limits that podman asks for may not be raised everywhere: ask for less.
 podman_run() {
   podman image exists localhost/bb:1 || tar -C "$D/rootfs" -c . | podman import -q - localhost/bb:1 >/dev/null
-  "$@" run -d --net none --name $N --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
+  "$@" run -d --net none --name $N "${LIMITS[@]}" --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
   podman inspect -f '{{.State.Pid}}' $N
 }
 podman_exec() { if [[ $name = podman ]]; then podman exec $N "$@"; else hidden_crun exec $N "$@"; fi; }
@@ -79,15 +83,18 @@ case "$verb $name" in
       --exec-root "$D/docker/run" --pidfile "$D/docker/pid" --bridge none --iptables=false
     until_true docker version
     tar -C "$D/rootfs" -c . | docker import - bb:1 >/dev/null
-    docker run -d --network none --name $N bb:1 /bin/sleep 600 >/dev/null
+    docker run -d --network none --name $N "${LIMITS[@]}" bb:1 /bin/sleep 600 >/dev/null
     docker inspect -f '{{.State.Pid}}' $N ;;
   "change docker") docker exec $N /bin/sh -c "$CHANGES" ;;
   "diff docker") docker diff $N ;;
+  "limits docker") docker inspect -f "$host_config" $N ;;
   "stop docker") docker rm -f $N >/dev/null; end_daemon docker; end_daemon containerd ;;
   "start containerd")
     containerd_start
-    ctr run -d --rootfs "$D/rootfs" $N /bin/sleep 600
+    ctr run -d --cpus 0.5 --memory-limit 67108864 --rootfs "$D/rootfs" $N /bin/sleep 600
     ctr task ls | awk -v name=$N '$1 == name {print $2}' ;;
+  "limits containerd")
+    ctr container info $N | jq '.Spec.linux.resources | {cpus: (.cpu.quota / .cpu.period), memory: .memory.limit}' ;;
   "stop containerd")
     ctr task rm -f $N >/dev/null 2>&1
     ctr container rm $N
@@ -95,8 +102,9 @@ case "$verb $name" in
   "start podman") podman_run podman --runtime runc ;;
   "change podman"|"change podman-crun") podman_exec /bin/sh -c "$CHANGES" ;;
   "diff podman"|"diff podman-crun") podman diff $N ;;
+  "limits podman") podman inspect -f "$host_config" $N ;;
   "stop podman") podman rm -f -t 0 $N >/dev/null ;;
-  "start podman-crun") podman_run hidden_crun ;;
+  "start podman-crun") LIMITS=(); podman_run hidden_crun ;;
   "stop podman-crun") hidden_crun rm -f -t 0 $N >/dev/null ;;
   "start runc") bundle; runc --root "$D/runc" run -d -b "$D/bundle" $N </dev/null >/dev/null 2>&1; runc --root "$D/runc" state $N | jq .pid ;;
   "stop runc") runc --root "$D/runc" delete -f $N ;;

@@ -90,7 +90,8 @@ pub enum Kind {
 pub struct Fence {
     /// Each with its line in the file.
     pub lines: Vec<(usize, String)>,
-    /// `ops=clone3,pivot_root`: the few kernel operations that the step is about.
+    /// `ops=clone3,pivot_root`, `ops=write:pids.max`: the few kernel operations that the
+    /// step is about.
     pub ops: Vec<String>,
     /// `exit=1`: what the commands exit with when all is well.
     pub exit: u8,

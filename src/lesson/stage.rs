@@ -164,6 +164,10 @@ impl Stage {
                 let path = PathBuf::from(path);
                 let effect = match names::namespace_at(&path) {
                     Some(namespace) => Effect::NetnsName { path, namespace },
+                    // Its files are not there to be removed; what is in it goes back up.
+                    None if path.join("cgroup.procs").exists() => {
+                        Effect::Cgroup { path, lent: true }
+                    }
                     None if metadata.is_dir() => Effect::Tree { path },
                     None => Effect::File { path },
                 };

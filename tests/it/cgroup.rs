@@ -271,6 +271,181 @@ fn cgroup_prove_makes_limits_bite() {
     nothing_left(&uth, &before);
 }
 
+/// The disk that this program is on can be limited: then it is read no faster.
+#[test]
+fn cgroup_prove_holds_a_disk_to_its_rate() {
+    need_limits!();
+    need!(sh "a disk below this program, and the controller for it",
+        "d=$(stat -c %d / | awk '{printf \"%d:%d\", $1 / 256 % 4096, $1 % 256}'); test -e /sys/dev/block/$d &&
+         { test -w /sys/fs/cgroup/blkio/cgroup.procs || grep -qw io /sys/fs/cgroup/cgroup.controllers; }");
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let ran = uth.run(["cgroup", "prove", "io", "--format", "json"]).ok();
+    let proof = &ran.json()["proofs"][0];
+    assert_eq!(proof["verdict"], "holds", "{}", ran.whole());
+    assert!(proof["usage"]["read_bytes"].as_u64().unwrap() >= 4 << 20, "{}", ran.whole());
+    nothing_left(&uth, &before);
+}
+
+/// `--dry-run` tells every load, and neither makes a group nor starts anything.
+#[test]
+fn cgroup_prove_only_tells_what_it_would_do() {
+    need_limits!();
+    need!(tool "strace");
+    let uth = Uth::new();
+    let plan = uth.run(["cgroup", "prove", "--dry-run", "--format", "json"]).ok().json();
+    let steps = plan["plan"].as_array().unwrap();
+    let calls: Vec<_> = steps.iter().map(|step| step["call"].as_str().unwrap()).collect();
+    for (kind, amount) in [("cpu", "3000"), ("memory", "134217728"), ("forks", "60")] {
+        let load = |call: &&&str| call.contains(&format!("\"__load\", \"{kind}\", \"{amount}\""));
+        assert!(calls.iter().any(|call| load(&call)), "{kind}: {calls:#?}");
+    }
+    assert!(
+        calls.iter().any(|call| call.starts_with("mkdir(") && call.contains("under-the-hood-$id"))
+    );
+    assert!(steps.iter().all(|step| step["result"].is_null()), "{plan:#}");
+    assert_eq!(fs::read_dir(uth.home()).unwrap().count(), 0, "it wrote something");
+    let changes = "mkdir,mkdirat,rmdir,unlink,unlinkat,mount,fork,vfork,clone,clone3";
+    let traced = format!(
+        "strace -f -qq -e signal=none -e trace={changes} -o $UTH_HOME/trace $UTH cgroup prove --dry-run >/dev/null && cat $UTH_HOME/trace"
+    );
+    assert_eq!(uth.sh(&traced).ok().stdout, "");
+}
+
+/// A shell on a terminal of 80 columns; it writes the terminal's settings to
+/// `$UTH_HOME/before` and `after`.
+fn on_a_terminal(uth: &Uth, script: &str) -> expectrl::session::OsSession {
+    let mut command = uth.beside("sh");
+    let script = format!(
+        "trap : INT; stty -g >$UTH_HOME/before; {script}; stty -g >$UTH_HOME/after; echo over"
+    );
+    command.args(["-c", &script]).env("TERM", "xterm").env_remove("COLUMNS");
+    command.stdin(std::process::Stdio::inherit());
+    let mut session = expectrl::Session::spawn(command).unwrap();
+    session.get_process_mut().set_window_size(80, 24).unwrap();
+    session.set_expect_timeout(Some(std::time::Duration::from_secs(30)));
+    session
+}
+
+/// Until the shell is over: what was written meanwhile. The terminal's settings
+/// are as before, and nothing hid the cursor or took the whole screen.
+fn until_over(uth: &Uth, mut session: expectrl::session::OsSession) -> String {
+    use expectrl::Expect;
+    let found = session.expect("over").unwrap();
+    let text = String::from_utf8_lossy(found.before()).into_owned();
+    let settings = |name: &str| fs::read_to_string(uth.home().join(name)).unwrap();
+    assert_eq!(settings("before"), settings("after"), "{text}");
+    for mode in ["\u{1b}[?25l", "\u{1b}[?1049h", "\u{1b}[?7l"] {
+        assert!(!text.contains(mode), "{mode:?} in {text:?}");
+    }
+    text
+}
+
+/// How a gauge is taken away: its line is emptied, the cursor at its start.
+const TAKEN_AWAY: &str = "\r\u{1b}[K\r";
+
+#[test]
+fn cgroup_limit_shows_gauges_on_a_terminal_and_takes_them_away() {
+    use expectrl::Expect;
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let mut session =
+        on_a_terminal(&uth, "$UTH cgroup limit --memory 64M --pids 7 -- sleep 600; echo ended $?");
+    session.expect("memory ░░░░░░").unwrap();
+    session.expect("of 64 MiB  tasks 1 of 7").unwrap();
+    session.send("\u{3}").unwrap();
+    let text = until_over(&uth, session);
+    let report = text.rsplit_once(TAKEN_AWAY).unwrap_or_else(|| panic!("{text:?}")).1;
+    assert!(report.contains("tasks: limit 7") && report.contains("ended 130"), "{text:?}");
+    let after = |path: &str| path.ends_with("before") || path.ends_with("after");
+    let left =
+        crate::machine::Machine::left(&uth, &before, std::time::Duration::from_secs(2), |line| {
+            crate::machine::base_and_progress(line) || after(line)
+        });
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+/// Killed with its gauge on the screen: nothing of the terminal was changed that
+/// would have to be put back, and the group goes.
+#[test]
+fn cgroup_limit_killed_leaves_the_terminal_as_it_was() {
+    use expectrl::Expect;
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let script =
+        "$UTH cgroup limit --pids 7 -- sleep 600 & echo \"pid $!.\"; wait $!; echo ended $?";
+    let mut session = on_a_terminal(&uth, script);
+    let found = session.expect(expectrl::Regex("pid [0-9]+\\.")).unwrap();
+    let text = String::from_utf8_lossy(found.get(0).unwrap()).into_owned();
+    let pid = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+    session.expect("tasks 1 of 7").unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    assert!(until_over(&uth, session).contains("ended 137"));
+    let after = |path: &str| path.ends_with("before") || path.ends_with("after");
+    let left =
+        crate::machine::Machine::left(&uth, &before, std::time::Duration::from_secs(2), |line| {
+            crate::machine::base_and_progress(line) || after(line)
+        });
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn cgroup_watch_on_a_terminal_ends_with_ctrl_c() {
+    use expectrl::Expect;
+    need_v1!();
+    let groups = Groups::make("uth-test-watch-tty", &["memory", "pids", "cpuacct"]);
+    groups.set(1, "pids.max", "20");
+    let uth = Uth::new();
+    let script = format!("$UTH cgroup watch {} --interval 0.1; echo ended $?", groups.sleep.id());
+    let mut session = on_a_terminal(&uth, &script);
+    session.expect("tasks 1 of 20").unwrap();
+    session.expect("▁▁").unwrap(); // its past, once there is one
+    session.send("\u{3}").unwrap();
+    let text = until_over(&uth, session);
+    let end = text.rsplit_once(TAKEN_AWAY).unwrap_or_else(|| panic!("{text:?}")).1;
+    assert!(end.contains("ended 130"), "{text:?}");
+}
+
+/// Whoever interrupts a proof means all of it: no verdict, no further load.
+#[test]
+fn cgroup_prove_interrupted_ends_and_leaves_nothing() {
+    need_limits!();
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let mut command = uth.command(["cgroup", "prove", "all"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let running = |line: &String| line.contains("__load cpu");
+    while !crate::machine::Machine::look(&uth).beyond(&before).iter().any(running) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(output.stdout.is_empty() && said.contains("was interrupted"), "{said}");
+    nothing_left(&uth, &before);
+}
+
+/// What is counted further up is the machine's, and not shown as the group's.
+#[test]
+fn cgroup_watch_shows_nothing_of_the_groups_above() {
+    need_v1!();
+    let groups = Groups::make("uth-test-watch-own", &["memory"]);
+    let uth = Uth::new();
+    let words =
+        ["cgroup", "watch", &groups.sleep.id().to_string(), "--count", "1"].map(str::to_owned);
+    let ran = uth.run(words.into_iter().chain(["--format", "json"].map(str::to_owned))).ok();
+    let usage = &ran.json()["usage"];
+    assert!(usage["memory"].is_u64(), "{usage}");
+    for other in ["cpu_ns", "tasks", "cpus", "read_bytes"] {
+        assert!(usage[other].is_null(), "{other}: {usage}");
+    }
+}
+
 #[test]
 fn cgroup_watch_shows_a_group_as_it_is() {
     need_v1!();

@@ -1,6 +1,7 @@
 //! Real engines: whose a namespace is, by the evidence of the kernel alone, is
 //! what the engine itself says, and the numbers are those of lsns(8); each is
-//! one entry of `inspect containers`. Each test starts an engine with
+//! one entry of `inspect containers`; its limits are what the engine was asked
+//! for. Each test starts an engine with
 //! tests/engines.sh, in a directory of its own, and ends it again.
 
 use std::collections::BTreeSet;
@@ -61,6 +62,45 @@ impl Drop for Engine {
     }
 }
 
+/// `cgroup show` and `cgroup watch` say of its limits what the engine says, and
+/// what stands in the kernel's files (found here without our program).
+fn limits_are_read(uth: &Uth, container: &Engine) {
+    let asked: Value = serde_json::from_str(&container.script("limits").unwrap()).unwrap();
+    let pid = &container.pid;
+    let shown = uth.run(["cgroup", "show", pid, "--format", "json"]).ok();
+    let values = shown.json()["values"].as_array().unwrap().clone();
+    // A controller's directory of version 1, by /proc/PID/cgroup.
+    let file = |controller: &str, name: &str| {
+        let line =
+            format!("sed -nE 's/^[0-9]+:([a-z,_]+,)?{controller}(,[^:]*)?://p' /proc/{pid}/cgroup");
+        format!("/sys/fs/cgroup/{controller}{}/{name}", uth.sh(&line).ok().stdout.trim())
+    };
+    let number = |controller: &str, name: &str| {
+        let path = file(controller, name);
+        let text = std::fs::read_to_string(&path).unwrap().trim().to_owned();
+        let found = values.iter().find(|value| value["file"] == *path && value["key"].is_null());
+        let found = found.unwrap_or_else(|| panic!("{path} in {}", shown.whole()));
+        assert_eq!(found["value"].to_string().trim_matches('"'), text, "{path}");
+        text
+    };
+    let quota: f64 = number("cpu", "cpu.cfs_quota_us").parse().unwrap();
+    let period: f64 = number("cpu", "cpu.cfs_period_us").parse().unwrap();
+    assert_eq!(asked["cpus"].as_f64(), Some(0.5), "{asked}");
+    assert!((quota / period - 0.5).abs() < 0.001, "{quota} of {period}");
+    let watched = uth.run(["cgroup", "watch", pid, "--count", "1", "--format", "json"]).ok();
+    let usage = watched.json()["usage"].clone();
+    assert_eq!(usage["cpu_quota_us"].as_f64(), Some(quota), "{usage}");
+    let memory = number("memory", "memory.limit_in_bytes");
+    assert_eq!((memory.as_str(), asked["memory"].to_string().as_str()), ("67108864", "67108864"));
+    assert_eq!(usage["memory_limit"].to_string(), memory, "{usage}");
+    if !asked["tasks"].is_null() {
+        assert_eq!(number("pids", "pids.max"), asked["tasks"].to_string(), "{asked}");
+        assert_eq!(usage["tasks_limit"], asked["tasks"], "{usage}");
+        assert_eq!(number("cpuset", "cpuset.cpus"), asked["cpuset"].as_str().unwrap());
+        assert_eq!(usage["cpus"], asked["cpuset"], "{usage}");
+    }
+}
+
 /// `(inode, type)` of each namespace that lsns says the process is in.
 fn lsns(uth: &Uth, pid: &str) -> BTreeSet<(u64, String)> {
     let ran = uth.sh(&format!("lsns --json --output NS,TYPE --task {pid}")).ok();
@@ -103,6 +143,9 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
     }
     listed_once(&uth, name, engine, &container.pid);
     layers_are_told(&uth, name, &container);
+    if ["docker", "containerd", "podman"].contains(&name) {
+        limits_are_read(&uth, &container);
+    }
     if let Some(known_by) = known_by {
         let ran = uth.run(["inspect", "ns", "--format", "json", "--container", known_by]).ok();
         assert_eq!(pairs(&ran.json()["namespaces"]), pairs(&rows), "{}", ran.whole());

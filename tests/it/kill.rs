@@ -254,6 +254,12 @@ fn killed_anywhere_cgroup_limit_leaves_nothing() {
 }
 
 #[test]
+fn killed_anywhere_cgroup_prove_leaves_nothing() {
+    need_cgroups!();
+    strike_all(&["cgroup", "prove", "pids"], false, false);
+}
+
+#[test]
 fn killed_anywhere_run_with_limits_leaves_nothing() {
     need_cgroups!();
     strike_all(&["run", "--name", "victim", "--memory", "64M", "base", "true"], false, false);

@@ -197,6 +197,49 @@ fn lesson_3_plays_for_an_ordinary_user() {
     assert!(ran.stdout.contains("others-do-not: – cannot be tested here"), "{}", ran.whole());
 }
 
+/// As root every claim holds; without, those that need a group say why they are
+/// not tested (here nobody may make one).
+#[test]
+fn lesson_4_plays_straight_through_and_leaves_nothing() {
+    need_containers!();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "resources", "--auto"]).ok();
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+    if crate::skip::root().is_ok() {
+        assert!(ran.stdout.contains("21 of 21 claims hold"), "{}", ran.whole());
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(5), base_and_progress);
+    for by_hand in ["/sys/fs/cgroup/pids/mine", "/sys/fs/cgroup/mine"] {
+        assert!(!std::fs::exists(by_hand).unwrap(), "{by_hand} is still there");
+    }
+}
+
+/// Without root, on version 1: the scheduler's claims hold, those that need a
+/// group say that nobody else may make one.
+#[test]
+fn lesson_4_plays_for_an_ordinary_user() {
+    need!(root);
+    need!(user_namespace);
+    need!(sh "controllers of version 1", "test -d /sys/fs/cgroup/pids && test -d /sys/fs/cgroup/cpu");
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let mut command = uth.beside("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(Uth::program()).args(["verify", "4", "--format", "json"]);
+    let ran = uth.wait(command).ok();
+    let claims = ran.json()["claims"].as_array().unwrap().clone();
+    let held: Vec<_> = claims.iter().filter(|claim| claim["verdict"] == "holds").collect();
+    assert!(held.len() >= 5, "{}", ran.whole());
+    for claim in claims.iter().filter(|claim| claim["verdict"] != "holds") {
+        assert_eq!(claim["verdict"], "untestable", "{claim}");
+        let reason = claim["reason"].as_str().unwrap();
+        let needs = ["needs limits: mkdir(\"/sys/fs/cgroup/", "needs root"];
+        assert!(needs.iter().any(|needed| reason.starts_with(needed)), "{claim}");
+    }
+}
+
 #[test]
 fn verify_gives_every_claim_its_verdict() {
     need_containers!();

@@ -13,6 +13,11 @@ const STATIC: &str =
 
 /// Runs a shell script in the virtual machine as this user; `$UTH` is the program.
 fn inside(user: &str, script: &str) -> Ran {
+    inside_with(user, &[], script)
+}
+
+/// The same with more options of `vm run`: `--delegate`.
+fn inside_with(user: &str, options: &[&str], script: &str) -> Ran {
     let uth = Uth::new();
     let mut vm = uth.beside(VM);
     if let Some(home) = std::env::var_os("HOME") {
@@ -27,7 +32,7 @@ fn inside(user: &str, script: &str) -> Ran {
         "--env",
         "UTH=/src/under-the-hood",
     ]);
-    vm.args(["--", "sh", "-c", script]);
+    vm.args(options).args(["--", "sh", "-c", script]);
     uth.wait(vm)
 }
 
@@ -212,6 +217,153 @@ fn limits_of_version_2_for_root_vm() {
 fn limits_of_version_2_for_an_ordinary_user_vm() {
     need_static!();
     limits_of_version_2("learner");
+}
+
+/// All of the hierarchy that somebody could have changed: which groups there are
+/// of ours, who is in this shell's, and what is handed on at the top and here.
+const STATE: &str = "cd /tmp; here=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup); \
+    state() { find /sys/fs/cgroup -name 'under-the-hood*' -o -name mine; \
+        cat $here/cgroup.subtree_control; grep -x $$ $here/cgroup.procs; \
+        test $(id -u) != 0 || cat /sys/fs/cgroup/cgroup.subtree_control; }; ";
+
+/// Lesson 4: every claim holds, or says that it needs root; nothing is left.
+fn lesson_4_as(user: &str, options: &[&str]) {
+    let script = format!(
+        "{STATE} state >before; $UTH lesson 4 --auto >played; code=$?; cat played >&2; \
+         test $code = 0 && $UTH verify 4 --format json; state >after; cmp before after >&2"
+    );
+    let ran = inside_with(user, options, &script).ok();
+    let claims = ran.json()["claims"].as_array().unwrap().clone();
+    assert!(claims.len() >= 18, "{}", ran.whole());
+    for claim in claims {
+        match claim["verdict"].as_str() {
+            Some("holds") => {}
+            Some("untestable") if user != "root" => {
+                let reason = claim["reason"].as_str().unwrap();
+                assert!(reason.starts_with("needs root"), "{claim}\n{}", ran.whole());
+            }
+            _ => panic!("{claim}\n{}", ran.whole()),
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_4_plays_for_root_vm() {
+    need_static!();
+    lesson_4_as("root", &[]);
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_4_plays_for_an_ordinary_user_vm() {
+    need_static!();
+    lesson_4_as("learner", &[]);
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_4_plays_in_a_delegated_group_vm() {
+    need_static!();
+    lesson_4_as("learner", &["--delegate"]);
+}
+
+/// Containers with limits side by side, stopped in either order: whoever asked
+/// for them lives on, and in the end everything is as it was.
+fn side_by_side(user: &str, options: &[&str], flags: &str) {
+    let script = format!(
+        "{STATE} set -e; $UTH run base true; state >before; \
+         for order in 'one two' 'two one'; do \
+           $UTH run -d --name one {flags} base sleep 601 >/dev/null; \
+           $UTH run -d --name two {flags} base sleep 602 >/dev/null; \
+           for name in one two; do $UTH cgroup watch $name --count 1 --format json; done; \
+           for name in $order; do $UTH stop -t 0 $name >&2; done; \
+           state >after; diff before after >&2; \
+         done; $UTH cleanup --list >&2"
+    );
+    let ran = inside_with(user, options, &script).ok();
+    let values = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<serde_json::Value>();
+    let usages: Vec<_> = values.map(|value| value.unwrap()["usage"].clone()).collect();
+    assert_eq!(usages.len(), 4, "{}", ran.whole());
+    for usage in usages {
+        assert_eq!((&usage["tasks"], &usage["tasks_limit"]), (&1.into(), &20.into()), "{usage}");
+    }
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn containers_with_limits_go_in_any_order_vm() {
+    need_static!();
+    side_by_side("learner", &["--delegate"], "--pids-limit 20");
+    // io is what systemd does not hand on at the top.
+    side_by_side(
+        "root",
+        &[],
+        "--pids-limit 20 --device-read-bps $(lsblk -dno PATH | head -n 1):1M",
+    );
+}
+
+/// What `exec` starts is in the container's group, whoever's session it comes from.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn exec_joins_the_group_of_a_users_container_vm() {
+    need_static!();
+    let script = "$UTH run -d --name box --memory 32M --memory-swap 32M --pids-limit 20 base sleep 600 >&2; \
+        $UTH exec -d box sleep 601; for i in $(seq 50); do pgrep -x -f 'sleep 601' >/dev/null && break; sleep 0.1; done; \
+        cat /proc/$(pgrep -x -f 'sleep 600')/cgroup /proc/$(pgrep -x -f 'sleep 601')/cgroup; \
+        $UTH exec box tail /dev/zero; echo $?; $UTH cgroup watch box --count 1; $UTH stop -t 0 box >&2";
+    for options in [&[][..], &["--delegate"]] {
+        let ran = inside_with("learner", options, script).ok();
+        let lines: Vec<_> = ran.stdout.lines().collect();
+        assert!(lines[0].contains("/under-the-hood-"), "{}", ran.whole());
+        assert_eq!(lines[0], lines[1], "{}", ran.whole());
+        assert_eq!(lines[2], "137", "{}", ran.whole());
+        assert!(lines[3].contains("1 killed for memory"), "{}", ran.whole());
+    }
+}
+
+/// A disk held to its rate by `io.max`.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn a_disk_is_held_to_its_rate_vm() {
+    need_static!();
+    let script = format!(
+        "{STATE} state >before; cp $UTH /root/uth; /root/uth cgroup prove io --format json; \
+         state >after; cmp before after >&2"
+    );
+    let ran = inside("root", &script).ok();
+    let proof = &ran.json()["proofs"][0];
+    assert_eq!(proof["verdict"], "holds", "{}", ran.whole());
+    assert!(proof["usage"]["read_bytes"].as_u64().unwrap() >= 4 << 20, "{}", ran.whole());
+}
+
+/// Each refusal is told by the rule that was hit.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn refusals_name_the_rule_vm() {
+    need_static!();
+    let refused = |user: &str, options: &[&str], script: &str, code, rule: &str| {
+        let ran = inside_with(user, options, script).one_error(code);
+        assert!(ran.stderr.replace("\n  ", " ").contains(rule), "{script}: {}", ran.whole());
+    };
+    // Read-only, as containers get it.
+    let script = "mount -o remount,ro /sys/fs/cgroup; $UTH cgroup limit --pids 5 -- true";
+    refused("root", &[], script, 4, "read-only");
+    // Missing: systemd's user manager was not handed cpuset.
+    let script = "$UTH cgroup limit --cpuset 0 -- true";
+    refused("learner", &["--delegate"], script, 4, "has no controller cpuset");
+    // Not delegated, and nobody to ask.
+    let script = "XDG_RUNTIME_DIR=/nowhere $UTH cgroup limit --pids 5 -- true";
+    refused("learner", &[], script, 4, "is not delegated to you");
+    // No more groups are allowed.
+    let script = "echo 0 >/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup)/cgroup.max.descendants; \
+        $UTH cgroup limit --pids 5 -- true";
+    refused("learner", &["--delegate"], script, 1, "cgroup.max.descendants");
+    // No internal processes: one that we cannot even see stays in the group.
+    let script = "mkdir /sys/fs/cgroup/inner; echo $$ >/sys/fs/cgroup/inner/cgroup.procs; \
+        unshare --cgroup --mount --pid --fork --mount-proc sh -c \
+        'mount -t cgroup2 none /sys/fs/cgroup; $UTH cgroup limit --pids 5 -- true'";
+    refused("root", &[], script, 1, "No internal processes");
 }
 
 /// What version 2 shows is what its files say.

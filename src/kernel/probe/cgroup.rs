@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::{COMMAND, Verdict, identity};
+use crate::kernel::cgroup::Quota;
+use crate::kernel::cgroup::limit::{self, Limits, must_ask_systemd};
 
 /// Where a controller lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +143,30 @@ impl Cgroups {
         let own = self.own.as_deref()?;
         let needed = ["", "cgroup.procs", "cgroup.subtree_control"];
         needed.iter().all(|file| may_write(&own.join(file))).then(|| controllers_of(own))
+    }
+}
+
+/// The verdict on the need `limits`: asked of the very plan that would set them.
+pub fn limits() -> Verdict {
+    if must_ask_systemd() {
+        return Verdict::Met;
+    }
+    let wanted = Limits {
+        cpu: Some(Quota { quota: Some(10_000), period: 100_000 }),
+        memory: Some(32 << 20),
+        pids: Some(20),
+        ..Limits::default()
+    };
+    match limit::plan(&wanted, "probe", false) {
+        Ok(_) => Verdict::Met,
+        Err(error) => {
+            let said = error.said.iter().map(|said| format!(": {said}")).collect::<String>();
+            let reason = format!("{}{said}", error.tried);
+            match rustix::process::geteuid().is_root() {
+                true => Verdict::missing(reason),
+                false => Verdict::fixable(reason, identity::sudo_hint(COMMAND)),
+            }
+        }
     }
 }
 

@@ -289,6 +289,7 @@ fn judge(need: &Need, facts: &Facts) -> Verdict {
         Need::Overlay => facts.overlay(facts.place()),
         Need::CgroupV1 => facts.cgroups().v1(),
         Need::CgroupV2 => facts.cgroups().v2(),
+        Need::Limits => cgroup::limits(),
         Need::Namespace(kind) => facts.explain(&facts.namespace(*kind), facts.place()),
         Need::Seccomp => calls::seccomp(),
         Need::Network => facts.reach(),

@@ -28,6 +28,9 @@ pub enum Need {
     CgroupV1,
     /// `cgroup-v2`: the unified hierarchy, and we may make cgroups there.
     CgroupV2,
+    /// `limits`: CPU time, memory and tasks can be limited, in whichever version each
+    /// controller has (without root: in what is delegated, by systemd where there is one).
+    Limits,
     /// `pid-namespace` and the like: a namespace of this type can be made.
     Namespace(Namespace),
     /// `seccomp`: the kernel takes seccomp filters.
@@ -117,7 +120,7 @@ impl Engine {
 }
 
 /// The needs that are one word.
-const WORDS: [(&str, Need); 10] = [
+const WORDS: [(&str, Need); 11] = [
     ("root", Need::Root),
     ("container", Need::Container),
     ("user-namespace", Need::UserNamespace),
@@ -126,6 +129,7 @@ const WORDS: [(&str, Need); 10] = [
     ("overlay", Need::Overlay),
     ("cgroup-v1", Need::CgroupV1),
     ("cgroup-v2", Need::CgroupV2),
+    ("limits", Need::Limits),
     ("seccomp", Need::Seccomp),
     ("network", Need::Network),
 ];

@@ -2,7 +2,7 @@
 
 use crate::kernel::capability;
 
-use super::{Answer, World, namespaces, network, processes, roots, sight, users};
+use super::{Answer, World, namespaces, network, processes, resources, roots, sight, users};
 
 /// One named check.
 pub struct Entry {
@@ -233,6 +233,76 @@ pub const ALL: &[Entry] = &[
         ask: |_, words| network::fetches(&words[0], &words[1..].join(" ")),
     },
     Entry {
+        name: "same-group",
+        usage: "WHO WHO",
+        example: "box self",
+        twin: "cat /proc/{1}/cgroup /proc/{2}/cgroup",
+        ask: |world, words| resources::same_group(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "limit",
+        usage: "cpu|memory|tasks WHO",
+        example: "tasks box = 20",
+        twin: "under-the-hood cgroup show {2}",
+        ask: |world, words| resources::limit(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "limit-of",
+        usage: "cpu|memory|tasks WORDS",
+        example: "tasks sleep 1 = 5",
+        twin: "under-the-hood cgroup show $(pgrep -f -x '{2}')",
+        ask: |world, words| resources::limit_of(world, &words[0], &words[1..].join(" ")),
+    },
+    Entry {
+        name: "counted",
+        usage: "throttled|killed|refused WHO",
+        example: "throttled box >= 1",
+        twin: "under-the-hood cgroup show {2}",
+        ask: |world, words| resources::counted(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "within-quota",
+        usage: "WHO",
+        example: "box",
+        twin: "cat /proc/{1}/schedstat; sleep 1; cat /proc/{1}/schedstat",
+        ask: |world, words| resources::within_quota(world, &words[0]),
+    },
+    Entry {
+        name: "cpu-split",
+        usage: "WHO WHO",
+        example: "box twin = most",
+        twin: "top -b -n 2 -d 1 -p {1} -p {2}",
+        ask: |world, words| resources::cpu_split(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "nice-split",
+        usage: "WHO",
+        example: "box = most",
+        twin: "top -b -n 2 -d 1 -p $(pgrep --ns {1} --nslist pid -d,)",
+        ask: |world, words| resources::nice_split(world, &words[0]),
+    },
+    Entry {
+        name: "class",
+        usage: "WHO",
+        example: "box = TS",
+        twin: "ps -p {1} -o pid,class,rtprio,ni,comm",
+        ask: |world, words| resources::class(world, &words[0]),
+    },
+    Entry {
+        name: "nice",
+        usage: "WHO",
+        example: "box = 0",
+        twin: "ps -p {1} -o pid,class,rtprio,ni,comm",
+        ask: |world, words| resources::nice(world, &words[0]),
+    },
+    Entry {
+        name: "nice-of",
+        usage: "WORDS",
+        example: "sleep 1 = 19",
+        twin: "ps -p $(pgrep -f -x '{1}') -o pid,class,rtprio,ni,comm",
+        ask: |world, words| resources::nice_of(world, &words.join(" ")),
+    },
+    Entry {
         name: "file-contains",
         usage: "PATH WORDS",
         example: "/etc/hosts localhost",
@@ -258,6 +328,9 @@ impl Entry {
                     self.usage,
                     namespaces::TYPES.join(", ")
                 ));
+            }
+            if kind.contains('|') && !kind.split('|').any(|known| known == argument) {
+                return Err(format!("{} {}", self.name, self.usage));
             }
             if *kind == "CAPABILITY" && capability::number(argument).is_none() {
                 return Err("a name of capabilities(7), as CAP_SYS_MODULE".to_owned());

@@ -11,6 +11,7 @@ mod catalogue;
 mod namespaces;
 mod network;
 mod processes;
+mod resources;
 mod roots;
 mod shell;
 mod sight;

@@ -44,8 +44,17 @@ pub fn all() -> Vec<i32> {
     pids
 }
 
+/// The process with this command line that the reader has started.
+pub fn started(world: &World, wanted: &str) -> Result<i32, Unknown> {
+    let new = |pid: &i32| !world.older.contains(pid) && command(*pid) == wanted;
+    all()
+        .into_iter()
+        .find(new)
+        .ok_or_else(|| Unknown::Absent(format!("no process `{wanted}` has been started")))
+}
+
 /// Those that are in the same pid namespace as a process.
-fn beside(pid: i32) -> Result<Vec<i32>, Unknown> {
+pub fn beside(pid: i32) -> Result<Vec<i32>, Unknown> {
     let wanted = namespaces::link(pid, "pid")?;
     Ok(all()
         .into_iter()

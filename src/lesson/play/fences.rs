@@ -27,7 +27,7 @@ impl Player<'_> {
             let done = self.stage.own(line)?;
             let Some(page) = &mut self.page else { continue };
             let named =
-                |step: &&Step| self.all_operations || fence.ops.iter().any(|op| op == step.name());
+                |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
             let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
             page.performed(line, &steps, hidden, &done.output)?;
@@ -53,6 +53,12 @@ impl Player<'_> {
         }
         Ok(())
     }
+}
+
+/// `mkdir`, or with a word that its arguments must contain: `mkdir:cgroup`.
+fn is_named(step: &Step, op: &str) -> bool {
+    let (name, word) = op.split_once(':').unwrap_or((op, ""));
+    step.name() == name && step.call.contains(word)
 }
 
 /// What to say when a shell did not find a program (it exits with 127 then).
