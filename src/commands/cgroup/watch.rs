@@ -43,11 +43,10 @@ pub fn run(proc: &Path, args: &Watch, screen: &mut Screen) -> Result<u8> {
         }
         last = Some((Instant::now(), usage));
         shown += 1;
-        if args.count.is_none_or(|count| shown < count) {
-            if let Some(signal) = interrupts.sleep(every)? {
-                exit = 128 + u8::try_from(signal).unwrap_or(0);
-                break;
-            }
+        let more = args.count.is_none_or(|count| shown < count);
+        if more && let Some(signal) = interrupts.sleep(every)? {
+            exit = 128 + u8::try_from(signal).unwrap_or(0);
+            break;
         }
     }
     if gauges {

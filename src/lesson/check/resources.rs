@@ -149,8 +149,17 @@ pub fn cpu_split(world: &World, who: &str, whom: &str) -> Answer {
 
 /// How the processes of a container share: those with its lowest nice value, and the rest.
 pub fn nice_split(world: &World, who: &str) -> Answer {
-    let pids = processes::beside(world.pid(who)?)?;
+    let pid = world.pid(who)?;
     let nice = |pid: &i32| stat(*pid).map(|stat| stat.nice);
+    let mut pids = processes::beside(pid)?;
+    // A renice that was started a moment ago may not have come to it yet.
+    for _ in 0..50 {
+        if pids.iter().filter_map(nice).min() < pids.iter().filter_map(nice).max() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        pids = processes::beside(pid)?;
+    }
     let lowest = pids.iter().filter_map(nice).min().unwrap_or_default();
     let (got, _) = watched(&pids);
     if got.iter().all(Option::is_none) {
