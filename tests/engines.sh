@@ -6,6 +6,9 @@
 #   engines.sh diff NAME DIR    what it has changed, by the engine's own word
 #   engines.sh limits NAME DIR  prints its limits, by the engine's own word, as JSON (docker containerd podman)
 #   engines.sh stop NAME DIR    removes it, and what was started for it
+#   engines.sh load NAME DIR FILE           while it is started: loads an archive of images
+#   engines.sh image NAME DIR IMAGE CMD...  runs a command in a container of an image
+#   engines.sh save NAME DIR IMAGE FILE     saves an image as an archive
 # NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
 set -eu
 export PATH=$PATH:/usr/sbin:/sbin
@@ -125,6 +128,15 @@ case "$verb $name" in
     bwrap --ro-bind "$D/rootfs" / --proc /proc --dev /dev --unshare-all --info-fd 3 /bin/sleep 600 3>"$D/bwrap.json" </dev/null >/dev/null 2>&1 &
     until_true jq -e '."child-pid"' "$D/bwrap.json"
     jq '."child-pid"' "$D/bwrap.json" ;;
+  "load docker") docker load -q -i "$4" >/dev/null ;;
+  "image docker") docker run --rm --network none "${@:4}" ;;
+  "save docker") docker save -o "$5" "$4" ;;
+  "load containerd") ctr image import "$4" >/dev/null ;;
+  "image containerd") ctr run --rm "$4" $N-image "${@:5}" ;;
+  "save containerd") ctr image export "$5" "$4" ;;
+  "load podman") podman load -q -i "$4" >/dev/null ;;
+  "image podman") podman --runtime runc run --rm --net none --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 "${@:4}" ;;
+  "save podman") podman save -q --format "${6:-docker-archive}" -o "$5" "$4" ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
   *) sed -n '2,9p' "$0" >&2; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-//! Images: `image base`.
+//! Images: `image base`, `ls`, `rm`, `save`, `load`.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,49 @@ pub enum Image {
     /// to see what is in it, to make it anew after an upgrade of this machine,
     /// or to take it elsewhere.
     Base(Base),
+    /// List the images that are here
+    Ls,
+    /// Remove images, and everything that only they need
+    ///
+    /// Without a name: only what no image needs any more.
+    Rm(Rm),
+    /// Write images into an archive that docker, containerd and Podman load
+    Save(Save),
+    /// Bring images in from an archive, a directory, or docker
+    Load(Load),
+}
+
+/// `image rm`
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// Names, or beginnings of ids
+    #[arg(value_name = "NAME")]
+    pub images: Vec<String>,
+}
+
+/// `image save`
+#[derive(Debug, Args)]
+pub struct Save {
+    /// The archive: an OCI image layout and docker's manifest.json in one (.tar, .tar.gz, .tgz)
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The images
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
+}
+
+/// `image load`
+#[derive(Debug, Args)]
+pub struct Load {
+    /// Its name here (default: the names that it has there)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The image for another platform than this machine's
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+    /// A path, oci:DIR[:TAG], docker-archive:FILE[:NAME] or docker-daemon:NAME
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
 }
 
 /// `image base`

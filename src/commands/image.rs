@@ -1,13 +1,20 @@
 //! `image base`.
 
+mod load;
+mod ls;
+mod rm;
+mod save;
+
 use serde_json::json;
 
 use crate::cli::Global;
 use crate::cli::image::{Base, BaseSource, Image};
 use crate::error::Result;
 use crate::image::base::contents::{Library, Missing, Program};
-use crate::image::base::{self, Host, Plan, Rootfs, Source};
-use crate::image::export::Export;
+use crate::image::base::{self, Host, Plan, Source};
+use crate::image::export::{self, Export};
+use crate::image::rootfs::Rootfs;
+use crate::image::store::Store;
 use crate::ui::{Align, Column, Screen, Table, Value};
 
 const HONEST: &str = "These are this machine's programs under an os-release of ours: enough to see that a \
@@ -74,6 +81,10 @@ const MISSING: Table<Missing> = Table(&[
 pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
     match image {
         Image::Base(args) => make_base(args, global, screen),
+        Image::Load(args) => load::run(args, global, screen),
+        Image::Ls => ls::run(screen),
+        Image::Rm(args) => rm::run(args, global, screen),
+        Image::Save(args) => save::run(args, global, screen),
     }
 }
 
@@ -86,7 +97,9 @@ fn make_base(args: &Base, global: &Global, screen: &mut Screen) -> Result<u8> {
     let plan = Plan::of(&Host("/".into()), source)?;
     if global.dry_run {
         let mut steps = plan.describe()?;
-        steps.extend(export.iter().flat_map(Export::describe));
+        steps.extend(base::stored::describe(&plan, &Store::find()?)?);
+        let shell = args.output.as_deref().map(export::shell_of_tree).unwrap_or_default();
+        steps.extend(export.iter().flat_map(|export| export.describe(&shell)));
         if steps.is_empty() {
             screen.note("Nothing to do: this image is there already.");
         }
@@ -94,7 +107,12 @@ fn make_base(args: &Base, global: &Global, screen: &mut Screen) -> Result<u8> {
         return Ok(0);
     }
     let (rootfs, made) = plan.make(screen)?;
-    let archive = export.map(|export| export.write(&rootfs.tree, screen)).transpose()?;
+    base::stored::enter(&plan, screen)?;
+    let write = |export: Export| {
+        let shell = args.output.as_deref().map(export::shell_of_tree).unwrap_or_default();
+        export.write("image base --output", &shell, screen, |out| export::tree(&rootfs.tree, out))
+    };
+    let archive = export.map(write).transpose()?;
     if screen.json_wanted() {
         screen.json(&as_json(&plan, &rootfs, made, args, archive))?;
     } else {

@@ -10,20 +10,24 @@ use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
 use crate::container::kept;
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
-use crate::container::passwd::Accounts;
+use crate::container::passwd::{Accounts, User};
 use crate::container::plan;
 use crate::container::registry;
 use crate::container::spec::{
-    Files, Helper, Network, NetworkKind, Rights, Spec, check_hostname, check_name, limits,
-    oom_score, usage,
+    Files, Helper, Network, NetworkKind, Rights, Spec, check_hostname, check_name, clean, limits,
+    oom_score, stop_signal, usage,
 };
 use crate::error::{Error, Result};
-use crate::image::{self, base};
+use crate::image::oci::Execution;
+use crate::image::rootfs::{self, Rootfs};
 use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Root;
 use crate::kernel::limits::Limit;
 use crate::kernel::probe::{Facts, Need, Verdict, check};
 use crate::ui::Screen;
+
+/// Where programs are looked for when an image does not say: as docker has it.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What flags say, checked before anything is made.
 struct Asked {
@@ -57,11 +61,11 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     if args.rights.privileged {
         warn_of_privileged(&machine, screen);
     }
-    image::resolve(&args.image).map_err(before_the_command)?;
+    let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
     if global.dry_run {
-        return dry_run(args, asked, &machine, screen);
+        return dry_run(args, asked, &image, &machine, screen);
     }
-    let rootfs = base::ensure(screen).map_err(before_the_command)?;
+    let rootfs = image.make(screen).map_err(before_the_command)?;
     let watch = watch(&typed(args), args.keep).map_err(before_the_command)?;
     let spec = spec(args, asked, watch.token().to_owned(), rootfs)?;
     match launch(&spec, &machine, watch, screen).map_err(before_the_command)? {
@@ -172,50 +176,75 @@ fn helper_is_there(helper: Helper, machine: &Machine) -> Result<()> {
 }
 
 /// The plan, after that of the image when there is none yet.
-fn dry_run(args: &Run, asked: Asked, machine: &Machine, screen: &mut Screen) -> Result<u8> {
-    let (mut steps, rootfs) = match base::find()? {
-        Some(rootfs) => (Vec::new(), rootfs),
-        None => {
-            let plan = base::Plan::of(&base::Host("/".into()), None)?;
-            (plan.describe()?, plan.rootfs())
-        }
-    };
-    let plan = plan::Plan::new(&spec(args, asked, "$id".to_owned(), rootfs)?, machine)?;
-    steps.extend(plan.steps());
+fn dry_run(
+    args: &Run,
+    asked: Asked,
+    image: &rootfs::Plan,
+    machine: &Machine,
+    screen: &mut Screen,
+) -> Result<u8> {
+    let mut steps = image.describe()?;
+    let spec = spec(args, asked, "$id".to_owned(), image.rootfs())?;
+    steps.extend(plan::Plan::new(&spec, machine)?.steps());
     screen.plan(&steps).map(|()| 0)
 }
 
-/// What is run: with `--entrypoint`, the image's own command does not count.
-fn command(args: &Run, rootfs: &base::Rootfs) -> Result<Vec<String>> {
-    let entrypoint = args.entrypoint.as_deref();
-    let given = || args.command.iter().cloned();
-    let command: Vec<_> = match entrypoint.filter(|program| !program.is_empty()) {
-        Some(program) => std::iter::once(program.to_owned()).chain(given()).collect(),
-        None if args.command.is_empty() && entrypoint.is_none() => rootfs.default_command.clone(),
-        None => given().collect(),
+/// What is run, as docker puts it together: the image's entrypoint before what was
+/// typed or, if nothing was, before its command. With `--entrypoint` neither of
+/// the image's counts.
+fn command(args: &Run, execution: &Execution) -> Result<Vec<String>> {
+    let typed = || args.command.iter().cloned();
+    let command: Vec<_> = match args.entrypoint.as_deref() {
+        Some("") => typed().collect(),
+        Some(program) => std::iter::once(program.to_owned()).chain(typed()).collect(),
+        None => {
+            let cmd = execution.cmd.iter().flatten().cloned();
+            let entrypoint = execution.entrypoint.iter().flatten().cloned();
+            match args.command.is_empty() {
+                true => entrypoint.chain(cmd).collect(),
+                false => entrypoint.chain(typed()).collect(),
+            }
+        }
     };
     match command.is_empty() {
         false => Ok(command),
-        true => Err(usage("run: there is no command to start".to_owned())
-            .hint("Without an entrypoint a command is needed, as in run --entrypoint '' base sh.")),
+        true => Err(usage("run: there is no command to start".to_owned()).hint(
+            "Neither the image nor the command line names one, as in run --entrypoint '' base sh.",
+        )),
     }
 }
 
 /// The users of the image; before it is made, none are known.
-fn accounts(rootfs: &base::Rootfs) -> Result<Accounts> {
+fn accounts(rootfs: &Rootfs) -> Result<Accounts> {
     match rootfs.tree.is_dir() {
         true => Accounts::read(&Root::open(&rootfs.tree.to_string_lossy())?),
         false => Ok(Accounts::unmade()),
     }
 }
 
-fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Spec> {
-    let command = command(args, &rootfs)?;
+/// `--user`, else whom the image names. Whom it names by name is not known before
+/// it is unpacked: a plan shows root.
+fn user(args: &Run, rootfs: &Rootfs) -> Result<User> {
+    let images = Some(rootfs.execution.user.as_str()).filter(|user| !user.is_empty());
+    let images = images.filter(|_| rootfs.tree.is_dir());
+    accounts(rootfs)?.find(args.process.user.as_deref().or(images))
+}
+
+fn spec(args: &Run, asked: Asked, id: String, rootfs: Rootfs) -> Result<Spec> {
+    let execution = &rootfs.execution;
+    let command = command(args, execution)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.clone());
-    let mut env = rootfs.env.clone();
+    let mut env = execution.env.clone();
+    if !env.iter().any(|variable| variable.starts_with("PATH=")) {
+        env.insert(0, PATH.to_owned());
+    }
     env.push(format!("HOSTNAME={hostname}"));
-    let user = accounts(&rootfs)?.find(args.process.user.as_deref())?;
-    let mut process = process(command, &env, &args.process, args.tty, user)?;
+    let mut process = process(command, &env, &args.process, args.tty, user(args, &rootfs)?)?;
+    if args.process.workdir.is_none() && !execution.working_dir.is_empty() {
+        // Docker takes a relative one from the root, too.
+        process.set_workdir(&format!("/{}", execution.working_dir))?;
+    }
+    let stop_signal = execution.stop_signal.as_deref().map(stop_signal).transpose()?;
     process.rights = asked.rights;
     process.interactive = args.interactive;
     process.detached = args.detach;
@@ -223,15 +252,19 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: base::Rootfs) -> Result<Sp
     process.oom_score = asked.oom_score;
     process.init = args.init;
     let keep = args.keep.then(|| kept::path(&id)).transpose()?;
+    let volumes = execution.volumes.keys();
+    let mut files = asked.files;
+    files.directories = volumes.map(|path| clean(path).to_string_lossy().into_owned()).collect();
     Ok(Spec {
         group: asked.group,
         keep,
+        stop_signal,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,
         hostname,
         image: args.image.clone(),
         rootfs,
-        files: asked.files,
+        files,
         network: asked.network,
         process,
     })

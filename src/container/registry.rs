@@ -52,6 +52,12 @@ pub struct Container {
     /// Where its first process starts, and others do.
     #[serde(default = "root_directory")]
     pub workdir: String,
+    /// The signal that asks it to end; SIGTERM without one.
+    #[serde(default)]
+    pub stop_signal: Option<i32>,
+    /// The key of its root file system, which must stay while it is there.
+    #[serde(default)]
+    pub rootfs: String,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
     /// Its address on the bridge.
@@ -107,6 +113,8 @@ pub fn record(spec: &Spec) -> String {
         user: spec.process.user.clone(),
         workdir: spec.process.workdir.clone(),
         limits: spec.process.limits.clone(),
+        stop_signal: spec.stop_signal,
+        rootfs: spec.rootfs.key.clone(),
         oom_score: spec.process.oom_score,
         rights: spec.process.rights.clone(),
         created: now.as_secs(),

@@ -1,4 +1,4 @@
-//! Stopping a container: SIGTERM, and SIGKILL when that is not enough.
+//! Stopping a container: SIGTERM (or what its image names), and SIGKILL when that is not enough.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,10 @@ pub fn plan(container: &Container, seconds: u32) -> [Op; 2] {
         SendSignal { pid: container.pid, start: container.start, signal, why }.into()
     };
     [
-        send(libc::SIGTERM, "asks the container's first process to end".to_owned()),
+        send(
+            container.stop_signal.unwrap_or(libc::SIGTERM),
+            "asks the container's first process to end".to_owned(),
+        ),
         send(
             libc::SIGKILL,
             format!("if it is still there after {seconds} s: this signal cannot be ignored"),

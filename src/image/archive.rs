@@ -74,6 +74,26 @@ impl Read for Exactly {
     }
 }
 
+/// How many bytes the archive has.
+pub fn size(entries: &[Entry]) -> Result<u64> {
+    let mut counted = Count(0);
+    write(entries, &mut counted)?;
+    Ok(counted.0)
+}
+
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The SHA-256 of the archive, in hexadecimal.
 pub fn diff_id(entries: &[Entry]) -> Result<String> {
     let mut sum = Sum(Sha256::new());

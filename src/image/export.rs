@@ -1,7 +1,8 @@
-//! A root file system as a tar archive in a file of the reader's, for other
-//! tools: `docker import base.tar.gz` takes it.
+//! An archive in a file of the reader's, for other tools: a root file system as
+//! `docker import` takes it, or images as `docker load` does.
 //!
-//! The same image gives the same bytes, compressed or not.
+//! It is there whole, or not at all; the same image gives the same bytes,
+//! compressed or not.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -31,7 +32,7 @@ impl Export {
     /// Decides by the file's name; refuses one that is there unless it may be replaced.
     pub fn to(file: &Path, replace: bool) -> Result<Self> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let gzip = name.ends_with(".tar.gz") || name.ends_with(".tgz");
+        let gzip = is_gzip(file);
         if !gzip && !name.ends_with(".tar") {
             return Err(Error::usage(format!("{} is not the name of an archive", file.display()))
                 .hint("Its ending says how it is written: .tar, .tar.gz or .tgz."));
@@ -56,21 +57,18 @@ impl Export {
     }
 
     /// The steps, not performed.
-    pub fn describe(&self) -> Vec<Step> {
-        vec![self.writing("$token"), self.naming("$token").step()]
+    pub fn describe(&self, shell: &str) -> Vec<Step> {
+        vec![self.writing("$token", shell), self.naming("$token").step()]
     }
 
-    fn writing(&self, token: &str) -> Step {
+    /// `shell` is what a person would type to write the archive to `FILE`.
+    fn writing(&self, token: &str, shell: &str) -> Step {
         let beside = self.beside(token);
-        let flag = if self.gzip { "z" } else { "" };
         Step::new(
             format!("write(open({beside:?}, O_WRONLY|O_CREAT|O_EXCL), ...)"),
             "the whole archive first, under another name; it is removed if the disk fills up",
         )
-        .shell(format!(
-            "tar -c{flag}f {} --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C TREE .",
-            beside.display()
-        ))
+        .shell(shell.replace("FILE", &beside.to_string_lossy()))
     }
 
     fn naming(&self, token: &str) -> Op {
@@ -82,10 +80,16 @@ impl Export {
         .into()
     }
 
-    /// Writes the tree that stands at `root`; the archive's size in bytes.
-    pub fn write(&self, root: &Path, observer: &mut dyn Observer) -> Result<u64> {
-        let mut watch = Watch::start(Place::Data, "image base --output")?;
-        let result = self.write_watched(root, &mut watch, observer);
+    /// Writes what `fill` puts into it; the archive's size in bytes.
+    pub fn write(
+        &self,
+        command: &str,
+        shell: &str,
+        observer: &mut dyn Observer,
+        fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<u64> {
+        let mut watch = Watch::start(Place::Data, command)?;
+        let result = self.write_watched(shell, &mut watch, observer, fill);
         watch.end();
         result.map_err(|error| match error.hint {
             None => error.hint(format!("Nothing is left of {}.", self.file.display())),
@@ -95,9 +99,10 @@ impl Export {
 
     fn write_watched(
         &self,
-        root: &Path,
+        shell: &str,
         watch: &mut Watch,
         observer: &mut dyn Observer,
+        fill: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<u64> {
         let token = watch.token().to_owned();
         let path = self.beside(&token);
@@ -108,8 +113,8 @@ impl Export {
             .open(&path)
             .tried(|| format!("open({path:?}, O_CREAT|O_EXCL)"))?;
         watch.done(n, &identity_of(&path)?)?;
-        let result = self.fill(root, file);
-        let mut step = self.writing(&token);
+        let result = self.fill(file, fill);
+        let mut step = self.writing(&token, shell);
         step.result = Some(result.as_ref().map(u64::to_string).map_err(Error::clone));
         observer.step(&step);
         let bytes = result?;
@@ -118,18 +123,37 @@ impl Export {
         Ok(bytes)
     }
 
-    fn fill(&self, root: &Path, file: File) -> Result<u64> {
-        let entries = Tree::read(root).tried(|| format!("reading {}", root.display()))?.entries();
+    fn fill(&self, file: File, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<u64> {
         let length = || format!("write({})", self.file.display());
         let copy = file.try_clone().tried(length)?;
-        let out = BufWriter::with_capacity(1 << 16, file);
+        let mut out = BufWriter::with_capacity(1 << 16, file);
         if self.gzip {
             let mut gzip = GzBuilder::new().mtime(0).write(out, Compression::default());
-            archive::write(&entries, &mut gzip)?;
+            fill(&mut gzip)?;
             gzip.finish().and_then(|mut out| out.flush()).tried(length)?;
         } else {
-            archive::write(&entries, out)?;
+            fill(&mut out)?;
+            out.flush().tried(length)?;
         }
         Ok(copy.metadata().tried(length)?.len())
     }
+}
+
+/// A root file system as an archive, as a person would write it.
+pub fn shell_of_tree(file: &Path) -> String {
+    let flag = if is_gzip(file) { "z" } else { "" };
+    format!(
+        "tar -c{flag}f FILE --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C TREE ."
+    )
+}
+
+/// Writes the tree that stands at `root` as an archive.
+pub fn tree(root: &Path, out: &mut dyn Write) -> Result<()> {
+    let entries = Tree::read(root).tried(|| format!("reading {}", root.display()))?.entries();
+    archive::write(&entries, out)
+}
+
+fn is_gzip(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".tar.gz") || name.ends_with(".tgz")
 }

@@ -89,7 +89,8 @@ pub fn base_and_progress(line: &str) -> bool {
         "data/journal",
         "data/kept",
     ];
-    kept.contains(&path) || path.starts_with("data/rootfs/") || path.starts_with("state/")
+    let below = ["data/rootfs/", "data/images/", "state/"];
+    kept.contains(&path) || below.iter().any(|place| path.starts_with(place))
 }
 
 /// Every file and directory below, relative; the inside of root file systems

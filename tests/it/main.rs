@@ -9,6 +9,7 @@
 #[macro_use]
 mod skip;
 mod harness;
+mod images;
 mod machine;
 mod tracer;
 

@@ -10,7 +10,15 @@ use crate::kernel::op::{Op, literal};
 /// `-v`, `--tmpfs`: parents before what is mounted below them.
 pub fn volumes(files: &Files) -> Vec<Op> {
     let mounts = files.mounts.iter().enumerate();
-    mounts.flat_map(|(number, extra)| mounted(number, extra)).collect()
+    let mounts = mounts.flat_map(|(number, extra)| mounted(number, extra));
+    files.directories.iter().map(|path| directory(path)).chain(mounts).collect()
+}
+
+/// A VOLUME of the image: here it is a directory in the container's own layer.
+fn directory(path: &str) -> Op {
+    let (root, path) = (ROOT.to_owned(), literal(path));
+    let why = "a VOLUME of the image: there, whether a layer has it or not".to_owned();
+    MakeInRoot { root, path, kind: Kind::Directory, why }.into()
 }
 
 /// `--read-only`: last, when nothing has to be made any more.

@@ -16,7 +16,7 @@ pub use volume::{Extra, Files, What};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Exit, Result};
-use crate::image::base::Rootfs;
+use crate::image::rootfs::Rootfs;
 use crate::kernel::cgroup::limit::Limits;
 
 /// A container that is asked for.
@@ -38,6 +38,8 @@ pub struct Spec {
     pub files: Files,
     /// Which network.
     pub network: Network,
+    /// The signal that asks it to end, if the image names one.
+    pub stop_signal: Option<i32>,
     /// Where what it changed stays when it has ended, if it is to stay.
     pub keep: Option<PathBuf>,
     /// What runs in it.
@@ -65,6 +67,25 @@ pub fn usage(tried: String) -> Error {
     Error::usage(tried).exit(Exit::Engine)
 }
 
+/// A signal as images name it: `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.
+pub fn stop_signal(given: &str) -> Result<i32> {
+    use nix::sys::signal::Signal;
+    let upper = given.trim().to_ascii_uppercase();
+    let name = if upper.starts_with("SIG") { upper.clone() } else { format!("SIG{upper}") };
+    // Real-time signals begin at 34 in every C library that matters.
+    let real_time = name.strip_prefix("SIGRTMIN").map(|rest| {
+        let above = if rest.is_empty() { Some(0) } else { rest.strip_prefix('+')?.parse().ok() };
+        above.map(|above: i32| above.saturating_add(34))
+    });
+    let number = upper.parse().ok().or(real_time.flatten());
+    let named = name.parse::<Signal>().ok().map(|signal| signal as i32);
+    number.or(named).filter(|number| (1..=64).contains(number)).ok_or_else(|| {
+        Error::new("starting a container of this image")
+            .said(format!("its stop signal {given:?} is none"))
+            .exit(Exit::Engine)
+    })
+}
+
 /// A name as docker allows it: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
 pub fn check_name(name: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -89,6 +110,23 @@ pub fn check_hostname(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_have_several_names() {
+        for (given, number) in [
+            ("SIGTERM", 15),
+            ("term", 15),
+            ("9", 9),
+            ("SIGRTMIN+3", 37),
+            ("RTMIN", 34),
+            ("SIGWINCH", 28),
+        ] {
+            assert_eq!(stop_signal(given).unwrap(), number, "{given}");
+        }
+        for wrong in ["", "0", "65", "-1", "SIGNO", "SIGRTMIN+40", "RTMIN+x"] {
+            assert!(stop_signal(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn names_are_those_docker_allows() {

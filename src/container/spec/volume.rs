@@ -12,6 +12,8 @@ use crate::kernel::in_root::{Kind, taken};
 pub struct Files {
     /// In the order in which they are mounted: parents first.
     pub mounts: Vec<Extra>,
+    /// Directories that its image has for data of a container's own.
+    pub directories: Vec<String>,
     /// Whether its root is read-only.
     pub read_only: bool,
 }
@@ -59,7 +61,7 @@ impl Files {
                 return Err(usage(format!("{}: two things cannot be mounted there", one.target)));
             }
         }
-        Ok(Self { mounts, read_only })
+        Ok(Self { mounts, directories: Vec::new(), read_only })
     }
 }
 

@@ -12,16 +12,18 @@ pub mod elf;
 pub mod libraries;
 mod plan;
 mod skeleton;
+pub mod stored;
 pub mod tree;
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::home::{self, Place};
+use crate::image::oci::Execution;
+use crate::image::rootfs::{Rootfs, directory};
 use crate::step::Observer;
 
 pub use contents::{Contents, Source};
@@ -30,21 +32,6 @@ pub use tree::Host;
 
 /// The image's full name.
 pub const NAME: &str = "localhost/under-the-hood/base";
-
-/// A root file system that is there and was verified when it was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rootfs {
-    /// The SHA-256 of its deterministic tar archive, in hexadecimal.
-    pub key: String,
-    /// Its root directory.
-    pub tree: PathBuf,
-    /// An empty directory beside it: a place to mount on, in a mount namespace of one's own.
-    pub mnt: PathBuf,
-    /// What is run when no command is given.
-    pub default_command: Vec<String>,
-    /// The environment that its programs expect.
-    pub env: Vec<String>,
-}
 
 /// Which tree `base` is at present: the content of rootfs/base.json.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,27 +62,18 @@ pub fn ensure(observer: &mut dyn Observer) -> Result<Rootfs> {
     }
 }
 
-/// The directory of all root file systems, made and checked.
-fn directory() -> Result<PathBuf> {
-    let path = home::open(Place::Data, "")?.join("rootfs");
-    match fs::DirBuilder::new().mode(0o700).create(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(error).tried(|| format!("mkdir({path:?}, 0700)"))
-        }
-        _ => home::open(Place::Data, "rootfs"),
-    }
+fn at(rootfs: &Path, key: &str) -> Rootfs {
+    Rootfs::at(rootfs, key, execution())
 }
 
-fn at(rootfs: &Path, key: &str) -> Rootfs {
-    let own = rootfs.join(key);
-    Rootfs {
-        key: key.to_owned(),
-        tree: own.join("tree"),
-        mnt: own.join("mnt"),
-        default_command: vec!["/bin/sh".to_owned()],
+/// How a container of it is started.
+fn execution() -> Execution {
+    Execution {
+        cmd: Some(vec!["/bin/sh".to_owned()]),
         env: vec![
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             "ENV=/etc/profile".to_owned(),
         ],
+        ..Execution::default()
     }
 }

@@ -7,10 +7,11 @@ use nix::errno::Errno;
 
 use super::contents::{self, Contents, Source};
 use super::tree::{Host, Tree};
-use super::{Current, Rootfs, at, directory, find};
+use super::{Current, at, find};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::image::archive;
+use crate::image::rootfs::{Rootfs, directory};
 use crate::kernel::files::{MakeDir, WriteFile};
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::{FillTree, NewTree, Rename};

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use super::{Blob, Blobs, Image, is_image};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{Descriptor, Document, Index, MOST_BYTES, Platform};
+use crate::image::reference::Name;
+
+/// The annotation in which containerd keeps an image's whole name.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Files by name: those of a directory, or of an archive.
 pub trait Files: Send + Sync {
@@ -89,6 +93,17 @@ impl Layout {
         Image::read(name, Arc::new(self), descriptor, platform)
     }
 
+    /// Every image, with its name if that is one.
+    pub fn all(self, platform: &Platform) -> Result<Vec<(Vec<Name>, Image)>> {
+        let (shown, layout) = (self.shown.display().to_string(), Arc::new(self));
+        let images = layout.index.manifests.iter().filter(|one| is_image(one));
+        let read = |one: &Descriptor| {
+            let image = Image::read(&shown, layout.clone(), one.clone(), platform)?;
+            Ok((name_of(one).into_iter().collect(), image))
+        };
+        images.map(read).collect()
+    }
+
     fn find(&self, tag: Option<&str>) -> Result<&Descriptor> {
         let images = || self.index.manifests.iter().filter(|one| is_image(one));
         let named = tag.map(|tag| images().find(|one| one.ref_name() == Some(tag)));
@@ -115,6 +130,14 @@ impl Layout {
             }
         }))
     }
+}
+
+/// The name that containerd and docker note beside the tag; else the tag, if it
+/// is a whole name: `latest` alone names nothing.
+fn name_of(descriptor: &Descriptor) -> Option<Name> {
+    let containerds = descriptor.annotations.get(CONTAINERD_NAME).map(String::as_str);
+    let whole = descriptor.ref_name().filter(|name| name.contains(['/', ':']));
+    containerds.or(whole)?.parse().ok()
 }
 
 impl Blobs for Layout {

@@ -12,7 +12,10 @@
 //! }
 //! ```
 
-mod layout;
+mod daemon;
+mod docker;
+pub mod layout;
+mod tarred;
 
 use std::io::Read;
 use std::path::Path;
@@ -23,10 +26,12 @@ use crate::image::oci::{
     Config, Descriptor, Digest, Document, Index, MOST_NESTING, Manifest, Platform, Verified, media,
     whole,
 };
-use crate::image::reference::Reference;
+use crate::image::reference::{Name, Reference};
 use crate::image::store::Store;
 
+pub use docker::DockerArchive;
 pub use layout::{Directory, Files, Layout};
+pub use tarred::Tarred;
 
 /// The bytes of a blob.
 pub type Blob = Box<dyn Read + Send>;
@@ -137,21 +142,90 @@ fn document(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<Vec<u8>> {
 /// looked for in the store only: fetching it is `image pull`.
 pub fn open(reference: &Reference, platform: &Platform) -> Result<Image> {
     let shown = reference.to_string();
-    match reference {
-        Reference::Named(name) => Store::find()?.image(name, platform),
-        Reference::Oci { path, tag } => {
-            oci(path, tag.as_deref())?.image(&shown, tag.as_deref(), platform)
+    match (reference, Place::of(reference)?) {
+        (Reference::Named(name), _) => Store::find()?.image(name, platform),
+        (Reference::Oci { tag, .. }, Some(Place::Layout(layout))) => {
+            layout.image(&shown, tag.as_deref(), platform)
         }
-        Reference::Path(path) => oci(path, None)?.image(&shown, None, platform),
-        Reference::DockerArchive { .. } | Reference::DockerDaemon(_) => {
-            Err(Error::new(format!("reading {shown}")).said("not yet"))
+        (Reference::DockerArchive { name, .. }, Some(Place::Docker(archive))) => {
+            archive.image(&shown, name.as_ref(), platform)
         }
+        (_, Some(Place::Layout(layout))) => layout.image(&shown, None, platform),
+        (_, Some(Place::Docker(archive))) => archive.image(&shown, None, platform),
+        (_, None) => Err(Error::new(format!("reading {shown}")).said("it is in the store only")),
     }
 }
 
-/// An OCI image layout: a directory, or an archive of one.
-fn oci(path: &Path, _tag: Option<&str>) -> Result<Layout> {
-    Layout::open(Box::new(Directory::new(path)), path)
+/// Every image of a layout or an archive, with the names that it has there.
+pub fn all(reference: &Reference, platform: &Platform) -> Result<Vec<(Vec<Name>, Image)>> {
+    match Place::of(reference)? {
+        Some(Place::Layout(layout)) => layout.all(platform),
+        Some(Place::Docker(archive)) => archive.all(platform),
+        None => Ok(vec![(Vec::new(), open(reference, platform)?)]),
+    }
+}
+
+/// Where images are together.
+enum Place {
+    Layout(Layout),
+    Docker(DockerArchive),
+}
+
+impl Place {
+    /// None for a name, which the store has.
+    fn of(reference: &Reference) -> Result<Option<Self>> {
+        match reference {
+            Reference::Named(_) => Ok(None),
+            Reference::Oci { path, .. } => {
+                let layout = match path.is_file() {
+                    true => Layout::open(Box::new(Tarred::open(path)?), path),
+                    false => Layout::open(Box::new(Directory::new(path)), path),
+                };
+                layout.map(Self::Layout).map(Some)
+            }
+            Reference::DockerArchive { path, .. } => {
+                let files: Arc<dyn Files> = match path.is_dir() {
+                    true => Arc::new(Directory::new(path)),
+                    false => Arc::new(Tarred::open(path)?),
+                };
+                DockerArchive::open(files, path).map(Self::Docker).map(Some)
+            }
+            Reference::DockerDaemon(name) => {
+                let (file, shown) = (daemon::saved(name)?, Path::new("docker's answer"));
+                let files = Arc::new(Tarred::of(file, shown)?);
+                DockerArchive::open(files, shown).map(Self::Docker).map(Some)
+            }
+            Reference::Path(path) => Self::at(path).map(Some),
+        }
+    }
+
+    /// What lies at a path says itself what it is.
+    fn at(path: &Path) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::new(format!("reading {}", path.display())).said(what).hint(
+                "An image is an OCI image layout (a directory or an archive), or an archive of \
+                 `docker save`. A directory that is a root file system: `under-the-hood chroot DIR`.",
+            )
+        };
+        if !path.exists() {
+            return Err(wrong("there is no such file or directory"));
+        }
+        if path.is_dir() {
+            let has = |name: &str| path.join(name).is_file();
+            let files = Directory::new(path);
+            return match (has("oci-layout"), has("manifest.json")) {
+                (true, _) => Layout::open(Box::new(files), path).map(Self::Layout),
+                (_, true) => DockerArchive::open(Arc::new(files), path).map(Self::Docker),
+                _ => Err(wrong("this directory is no image")),
+            };
+        }
+        let files = Tarred::open(path)?;
+        match (files.has("oci-layout"), files.has("manifest.json")) {
+            (true, _) => Layout::open(Box::new(files), path).map(Self::Layout),
+            (_, true) => DockerArchive::open(Arc::new(files), path).map(Self::Docker),
+            _ => Err(wrong("this archive is no image")),
+        }
+    }
 }
 
 /// Whether an index names an image by this: not an attestation, not something else.

@@ -52,11 +52,8 @@ impl Lease {
         if let Some(digest) = index {
             named.annotations.insert(FROM_INDEX.to_owned(), digest.to_string());
         }
-        let why = format!(
-            "{} has everything that it needs: from now on it has its name",
-            name.familiar()
-        );
-        self.store.change(&why, observer, |index| {
+        let step = self.store.naming(&name.familiar());
+        self.store.change(step, observer, |index| {
             index.manifests.retain(|one| one.ref_name() != Some(&text));
             index.manifests.push(named);
         })
@@ -107,7 +104,7 @@ impl Store {
     /// Reads index.json, changes it, and puts it in place whole.
     pub(super) fn change(
         &self,
-        why: &str,
+        mut step: Step,
         observer: &mut dyn Observer,
         change: impl FnOnce(&mut Index),
     ) -> Result<()> {
@@ -121,12 +118,14 @@ impl Store {
                 .hint("`under-the-hood image rm NAME` removes one."));
         }
         let result = self.replace("index.json", &bytes);
-        if observer.wants_steps() {
-            let mut step = self.renaming(why);
-            step.result = Some(result.clone().map(|()| "0".to_owned()));
-            observer.step(&step);
-        }
+        step.result = Some(result.clone().map(|()| "0".to_owned()));
+        observer.step(&step);
         result
+    }
+
+    /// The step in which an image gets its name.
+    pub fn naming(&self, name: &str) -> Step {
+        self.renaming(&format!("{name} has everything that it needs: from now on it has its name"))
     }
 
     /// The step in which index.json changes.

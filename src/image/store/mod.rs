@@ -21,6 +21,7 @@
 //! is named; the index's digest stays beside it, in an annotation.
 
 mod change;
+mod copy;
 mod partial;
 mod remove;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::image::reference::Name;
 use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
 
 pub use change::Lease;
+pub use copy::copy;
 pub use partial::{Entry, Writer};
 pub use remove::Removed;
 

@@ -37,7 +37,7 @@ impl Store {
     /// names: only what was left by a pull that was cut, or by a name that moved.
     pub fn remove(&self, images: &[Named], observer: &mut dyn Observer) -> Result<Removed> {
         if !images.is_empty() {
-            self.change(FORGET, observer, |index| {
+            self.change(self.renaming(FORGET), observer, |index| {
                 index.manifests.retain(|one| !images.iter().any(|image| image.descriptor == *one));
             })?;
         }

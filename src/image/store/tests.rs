@@ -266,7 +266,7 @@ fn what_other_programs_wrote_stays() {
     let manifest = put(&lease, &[b"one"]);
     let mut theirs = manifest.clone();
     theirs.annotations.insert(REF_NAME.to_owned(), "Not A Name".to_owned());
-    store.change("a test", &mut Deaf, |index| index.manifests.push(theirs)).unwrap();
+    store.change(store.naming("a test"), &mut Deaf, |index| index.manifests.push(theirs)).unwrap();
     lease.name(&name("x"), &manifest, None, &mut Deaf).unwrap();
     let list = store.list().unwrap();
     assert_eq!((list[0].name.as_ref(), list[0].text.as_str()), (None, "Not A Name"));

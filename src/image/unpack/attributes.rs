@@ -25,6 +25,14 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
+    /// Counts in what another archive left out.
+    pub fn add(&mut self, other: &Self) {
+        self.owners += other.owners;
+        self.devices += other.devices;
+        self.attributes += other.attributes;
+        self.set_id += other.set_id;
+    }
+
     /// A sentence for the reader; none if nothing was left out.
     pub fn sentence(&self) -> Option<String> {
         let parts: Vec<_> = [

@@ -1,0 +1,68 @@
+//! An image from elsewhere on this machine comes into the store.
+
+use std::io::{self, Write};
+
+use super::{Entry, Lease, Writer};
+use crate::error::{Context, Error, Result};
+use crate::image::oci::Descriptor;
+use crate::image::reference::Name;
+use crate::image::source::Image;
+use crate::step::Observer;
+
+/// Brings an image in under these names; everything is verified on the way.
+pub fn copy(
+    image: &Image,
+    names: &[Name],
+    lease: &Lease,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    for (layer, _) in image.layers() {
+        if let Entry::New(writer) = lease.enter(layer)? {
+            fill(image, layer, *writer, observer)?;
+        }
+    }
+    lease.put(&image.manifest.config, &image.config_bytes, observer)?;
+    lease.put(&image.descriptor, &image.manifest_bytes, observer)?;
+    let index = image.index.as_ref().map(|(descriptor, _)| &descriptor.digest);
+    let mut descriptor = image.descriptor.clone();
+    // What another layout noted beside it is not true here.
+    descriptor.annotations.clear();
+    descriptor.platform = Some(image.config.platform());
+    names.iter().try_for_each(|name| lease.name(name, &descriptor, index, observer))
+}
+
+fn fill(
+    image: &Image,
+    layer: &Descriptor,
+    mut writer: Writer,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    // A file is read again from its beginning as fast as it could be gone on with.
+    writer.restart()?;
+    let shown = format!("layer {}", layer.digest.short());
+    let mut source = image.blob(layer)?;
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                writer.write_all(&buffer[..count]).map_err(|error| writer.failed(&error))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                writer.discard()?;
+                return Err(error).tried(|| format!("reading {shown}")).map_err(damaged);
+            }
+        }
+        observer.progress(&shown, writer.have(), layer.size);
+    }
+    observer.progress_over(&shown);
+    writer.finish(observer)
+}
+
+fn damaged(error: Error) -> Error {
+    match error.hint {
+        None => error.hint("It was damaged, or somebody changed it. Nothing of it was kept."),
+        Some(_) => error,
+    }
+}
