@@ -1,4 +1,4 @@
-//! Images: `image base`, `ls`, `rm`, `save`, `load`.
+//! Images: `image pull`, `ls`, `rm`, `save`, `load`, `base`.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,11 @@ pub enum Image {
     /// to see what is in it, to make it anew after an upgrade of this machine,
     /// or to take it elsewhere.
     Base(Base),
+    /// Fetch an image from a registry, verify it, and keep it
+    ///
+    /// What was fetched before is not fetched again; what was cut off goes on
+    /// where it was. With --explain every HTTP request is shown, and what it is for.
+    Pull(Pull),
     /// List the images that are here
     Ls,
     /// Remove images, and everything that only they need
@@ -23,6 +28,36 @@ pub enum Image {
     Save(Save),
     /// Bring images in from an archive, a directory, or docker
     Load(Load),
+}
+
+/// `image pull`
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The image: [HOST[:PORT]/]NAME[:TAG][@DIGEST]
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// The image for another platform than this machine's
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub registry: RegistryFlags,
+}
+
+/// How registries are asked.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Registry")]
+pub struct RegistryFlags {
+    /// Ask there first (more than once: in this order)
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub mirror: Vec<String>,
+    /// Log in as that (without a password: it is asked for, or read from standard
+    /// input); else the logins that docker and podman keep are used
+    #[arg(long, value_name = "USER[:PASSWORD]")]
+    pub creds: Option<String>,
+    /// Plain HTTP, and certificates that nobody vouches for, will do
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 /// `image rm`

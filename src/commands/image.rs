@@ -1,4 +1,6 @@
-//! `image base`.
+//! `image base`, and the other verbs of `image` in their rooms.
+
+pub mod pull;
 
 mod load;
 mod ls;
@@ -85,6 +87,7 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Ls => ls::run(screen),
         Image::Rm(args) => rm::run(args, global, screen),
         Image::Save(args) => save::run(args, global, screen),
+        Image::Pull(args) => pull::run(args, global, screen),
     }
 }
 

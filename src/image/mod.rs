@@ -11,6 +11,7 @@ pub mod export;
 pub mod fresh;
 pub mod oci;
 pub mod reference;
+pub mod registry;
 pub mod remote;
 pub mod rootfs;
 pub mod save;

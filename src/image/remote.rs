@@ -1,6 +1,8 @@
 //! Work that talks to a server, done in a child: an HTTP client starts threads,
 //! and a process with threads can make no user namespace.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,18 +26,18 @@ enum Heard<T> {
 /// it while there is one thread only.
 pub fn in_child<T: Serialize + DeserializeOwned>(
     observer: &mut dyn Observer,
-    work: impl FnOnce(&mut dyn Observer) -> Result<T>,
+    work: impl FnOnce(Teller) -> Result<T>,
 ) -> Result<T> {
     let us = nix::unistd::getpid();
     let wants_steps = observer.wants_steps();
     let (ours, theirs) = Channel::pair()?;
+    let teller = Teller { channel: Arc::new(Mutex::new(theirs)), wants_steps };
     let pid = child::fork(|| {
-        let mut teller = Teller { channel: &theirs, wants_steps };
-        let result = child::die_with(us).and_then(|()| work(&mut teller));
-        let _ = theirs.send(&Heard::Ended(result), &[]);
+        let result = child::die_with(us).and_then(|()| work(teller.clone()));
+        teller.send(&Heard::Ended(result));
         0
     })?;
-    drop(theirs);
+    drop(teller);
     let result = loop {
         match ours.receive::<Heard<T>>() {
             Ok(Some((Heard::Step(step), _))) => observer.step(&step),
@@ -55,21 +57,28 @@ pub fn in_child<T: Serialize + DeserializeOwned>(
     result
 }
 
-/// Tells the parent; when that is gone, there is nobody to work for.
-struct Teller<'a> {
-    channel: &'a Channel,
+/// Tells the parent; when that is gone, there is nobody to work for. Each thread
+/// that works has one.
+#[derive(Clone)]
+pub struct Teller {
+    channel: Arc<Mutex<Channel>>,
     wants_steps: bool,
 }
 
-impl Teller<'_> {
+impl Teller {
     fn tell(&self, heard: &Heard<()>) {
-        if self.channel.send(heard, &[]).is_err() {
+        self.send(heard);
+    }
+
+    fn send<T: Serialize>(&self, heard: &Heard<T>) {
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        if channel.send(heard, &[]).is_err() {
             raw::exit_now(1);
         }
     }
 }
 
-impl Observer for Teller<'_> {
+impl Observer for Teller {
     fn step(&mut self, step: &Step) {
         if self.wants_steps {
             self.tell(&Heard::Step(step.clone()));
@@ -101,7 +110,7 @@ mod tests {
     #[test]
     fn what_is_done_in_the_child_is_told_here_and_so_is_its_failure() {
         let mut heard = Recorder::default();
-        let found = in_child(&mut heard, |observer| {
+        let found = in_child(&mut heard, |mut observer| {
             observer.step(&Step::new("GET(\"x\")", "a step"));
             Ok(std::process::id())
         });

@@ -64,6 +64,23 @@ impl Drop for Restore {
     }
 }
 
+/// A password: what is typed is not shown. Without a terminal it is the first
+/// line of standard input.
+pub fn secret() -> Result<Option<String>> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let mut line = String::new();
+        let count = stdin.read_line(&mut line).tried(|| "read(0)")?;
+        return Ok((count > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    let before = tcgetattr(&stdin).tried(|| "tcgetattr(0)")?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &silent).tried(|| "tcsetattr(0)")?;
+    let _restored = Restore(before);
+    Ok(line())
+}
+
 /// A whole line, with echo and the terminal's own editing; `None` at its end.
 pub fn line() -> Option<String> {
     let mut bytes = [0_u8; 1024];

@@ -35,6 +35,7 @@ mod many;
 mod netns;
 mod network;
 mod readme;
+mod registry;
 mod rights;
 mod run;
 mod run_files;

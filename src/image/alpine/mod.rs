@@ -73,7 +73,7 @@ pub fn archive(wanted: &Wanted, observer: &mut dyn Observer) -> Result<Archive> 
         return Ok(found);
     }
     let result =
-        remote::in_child(observer, |observer| fetch::fetch(wanted, &architecture, observer));
+        remote::in_child(observer, |mut teller| fetch::fetch(wanted, &architecture, &mut teller));
     if let (Err(error), None) = (&result, &wanted.version)
         && let Ok(Some(found)) = cached(None, &architecture)
     {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
 
-use super::Lease;
+use super::{Lease, Store};
 use crate::error::{Context, Error, Result};
-use crate::image::oci::{Descriptor, Hasher};
+use crate::image::oci::{Descriptor, Digest, Hasher};
 use crate::step::{Observer, Step};
 
 /// What the store says to a blob that somebody wants to bring in.
@@ -34,6 +34,19 @@ pub struct Writer {
     have: u64,
 }
 
+impl Store {
+    /// Bytes of a blob that are here, all of them or the beginning.
+    pub fn bytes_of(&self, digest: &Digest) -> u64 {
+        let files = [self.blob_path(digest), self.partial_path(digest)];
+        files.iter().find_map(|path| path.symlink_metadata().ok()).map_or(0, |file| file.len())
+    }
+
+    /// Where a blob is written until it is verified.
+    fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.path.join("partial").join(format!("{}-{}", digest.algorithm(), digest.hex()))
+    }
+}
+
 impl Lease {
     /// Begins with a blob, or goes on with it where the last attempt was cut.
     /// Waits while another process brings the same one in.
@@ -41,8 +54,7 @@ impl Lease {
         let store = self.store();
         let digest = &descriptor.digest;
         let target = store.blob_path(digest);
-        let name = format!("{}-{}", digest.algorithm(), digest.hex());
-        let partial = store.path().join("partial").join(name);
+        let partial = store.partial_path(digest);
         if store.has(descriptor) {
             return Ok(Entry::Here);
         }

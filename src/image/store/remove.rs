@@ -1,6 +1,6 @@
 //! Removing images: first the names, then what no name leads to.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -61,6 +61,20 @@ impl Store {
             removed.bytes += file.bytes;
         }
         Ok(removed)
+    }
+
+    /// Takes back what a pull has brought in that will not be an image, unless
+    /// an image or another pull needs it.
+    pub fn withdraw(&self, digests: &BTreeSet<Digest>) -> Result<()> {
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        let _lock = lock(&self.path.join("blobs"), exclusive)?;
+        for file in self.unneeded(&[])? {
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+            if digests.iter().any(|digest| name.ends_with(digest.hex())) {
+                std::fs::remove_file(&file.path).tried(|| format!("unlink({:?})", file.path))?;
+            }
+        }
+        Ok(())
     }
 
     /// What [`Store::remove`] would do.
