@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 
 use super::Options;
 use super::address::shown;
-use super::patience::{EACH, Failure, Patience};
+use super::patience::{Failure, Patience};
 use super::repository::Repository;
 use super::request::{Ask, asking};
 use crate::error::{Error, Result};
@@ -129,7 +129,7 @@ impl Repository {
     ) -> Result<Whole> {
         let mut patience = Patience::new();
         let whole = patience.persist(observer, |patience, observer| {
-            let limit = Some(patience.left().min(EACH));
+            let limit = Some(patience.limit());
             let ask = Ask { url: url.clone(), accept, from: 0, limit, why };
             let answer = self.get(&ask, observer)?;
             let header = |name: &str| -> Option<String> {

@@ -8,6 +8,9 @@ use crate::step::Observer;
 /// For each wait: connecting, an answer's head, the next bytes.
 pub const EACH: Duration = Duration::from_secs(7);
 
+/// In less than that an answer may not come from a busy machine.
+const FAIR: Duration = Duration::from_secs(3);
+
 /// For as long as this nearly nothing may come before it is given up.
 const WHOLE: Duration = Duration::from_secs(18);
 
@@ -74,6 +77,11 @@ impl Patience {
     /// What is left, unless more comes.
     pub fn left(&self) -> Duration {
         WHOLE.saturating_sub(self.since.elapsed())
+    }
+
+    /// How long the next attempt may take: a last one gets a fair chance too.
+    pub fn limit(&self) -> Duration {
+        self.left().clamp(FAIR, EACH)
     }
 
     /// So many bytes came that were not here before; false if that goes on for too long with too little.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::address::shown;
 use super::challenge::Challenge;
 use super::credentials::{self, Found, Login};
-use super::patience::{EACH, Failure, Patience};
+use super::patience::{Failure, Patience};
 use super::repository::Repository;
 use super::request::{again, asking};
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ impl Repository {
         let login = self.login(observer).map(|found| found.login.clone());
         let scope = format!("repository:{}:pull", self.path);
         Patience::new().persist(observer, |patience, observer| {
-            let limit = patience.left().min(EACH);
+            let limit = patience.limit();
             let answer = self.ask_realm(&url, service, &scope, login.as_ref(), limit, observer)?;
             let status = answer.status();
             if !status.is_success() {
