@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::dissect;
+
 /// Images and root file systems.
 #[derive(Debug, Subcommand)]
 pub enum Image {
@@ -28,6 +30,13 @@ pub enum Image {
     Save(Save),
     /// Bring images in from an archive, a directory, or docker
     Load(Load),
+    /// Take an image apart: documents, layers, what each adds, changes, hides
+    ///
+    /// Every layer is read once and verified: its digest, its size, its diff_id.
+    /// What was found is kept, so that the next look takes no time.
+    Dissect(dissect::Dissect),
+    /// The steps by which an image came about, and which layer each made
+    History(dissect::History),
 }
 
 /// `image pull`

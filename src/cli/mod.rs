@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod chroot;
 pub mod container;
+pub mod dissect;
 pub mod image;
 pub mod inspect;
 pub mod lesson;

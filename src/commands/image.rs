@@ -7,6 +7,12 @@ mod ls;
 mod rm;
 mod save;
 
+mod dissect;
+mod dissect_json;
+mod dissect_views;
+mod history;
+mod which;
+
 use serde_json::json;
 
 use crate::cli::Global;
@@ -88,6 +94,8 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Rm(args) => rm::run(args, global, screen),
         Image::Save(args) => save::run(args, global, screen),
         Image::Pull(args) => pull::run(args, global, screen),
+        Image::Dissect(args) => dissect::run(args, screen),
+        Image::History(args) => history::run(args, screen),
     }
 }
 

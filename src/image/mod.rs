@@ -6,6 +6,7 @@
 pub mod alpine;
 pub mod archive;
 pub mod base;
+pub mod dissect;
 pub mod download;
 pub mod export;
 pub mod fresh;
@@ -15,7 +16,9 @@ pub mod registry;
 pub mod remote;
 pub mod rootfs;
 pub mod save;
+pub mod share;
 pub mod source;
 pub mod stack;
 pub mod store;
+pub mod text;
 pub mod unpack;

@@ -6,12 +6,15 @@
 
 mod explain;
 pub mod gauge;
+mod json;
 pub mod keys;
 pub mod markdown;
 mod progress;
 mod settings;
+mod shown;
 mod style;
 pub mod table;
+pub mod tree;
 mod wrap;
 
 use std::io::Write;
@@ -22,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::step::{Observer, Step};
 
 pub use settings::{ColorChoice, Format, Settings};
+pub use shown::shown;
 pub use style::Style;
 pub use table::{Align, Column, Table, Value};
 pub use wrap::{width_of, wrap};
@@ -103,11 +107,18 @@ impl Screen {
             .map_err(|error| Error::io("write(1, \"…\")", &error))
     }
 
-    /// A value as JSON to standard output.
+    /// A value as JSON to standard output, written as it goes: it may be long.
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Error::new("writing the result as JSON").said(error))?;
-        self.out(&text)
+        if crate::kernel::raw::closed_at_start(1) {
+            return self.out("");
+        }
+        let mut to = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+        let written = serde_json::to_writer_pretty(json::Guarded(&mut to), value);
+        written
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(to))
+            .and_then(|()| to.flush())
+            .map_err(|error| Error::io("write(1, \"…\")", &error))
     }
 
     /// Rows as a table (never JSON: see [`Table::json`]).

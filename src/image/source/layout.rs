@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Blob, Blobs, Image, is_image};
 use crate::error::{Context, Error, Result};
-use crate::image::oci::{Descriptor, Document, Index, MOST_BYTES, Platform};
+use crate::image::oci::{Descriptor, Digest, Document, Index, MOST_BYTES, Platform};
 use crate::image::reference::Name;
 
 /// The annotation in which containerd keeps an image's whole name.
@@ -17,6 +18,12 @@ pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 pub trait Files: Send + Sync {
     /// The file and its size; `None` if there is no such file.
     fn open(&self, name: &str) -> Result<Option<(Blob, u64)>>;
+
+    /// By what the file is known again, as long as nobody writes to it.
+    fn witness(&self, name: &str) -> String {
+        let _ = name;
+        String::new()
+    }
 }
 
 /// A directory.
@@ -42,6 +49,20 @@ impl Files for Directory {
         match metadata.is_file() {
             true => Ok(Some((Box::new(file), metadata.len()))),
             false => Err(Error::new(call()).said("it is not a regular file")),
+        }
+    }
+
+    fn witness(&self, name: &str) -> String {
+        match self.0.join(name).metadata() {
+            Err(_) => String::new(),
+            Ok(stat) => format!(
+                "{}:{} {} {}.{:09}",
+                stat.dev(),
+                stat.ino(),
+                stat.len(),
+                stat.ctime(),
+                stat.ctime_nsec()
+            ),
         }
     }
 }
@@ -143,7 +164,7 @@ fn name_of(descriptor: &Descriptor) -> Option<Name> {
 impl Blobs for Layout {
     fn open(&self, descriptor: &Descriptor) -> Result<Blob> {
         let digest = &descriptor.digest;
-        let name = format!("blobs/{}/{}", digest.algorithm(), digest.hex());
+        let name = blob_name(digest);
         let wrong = |why: String| Error::new(format!("reading {digest}")).said(why);
         match self.files.open(&name)? {
             None => Err(wrong(format!("{} has no such blob", self.shown.display()))
@@ -159,6 +180,14 @@ impl Blobs for Layout {
     fn trusted(&self) -> bool {
         self.trusted
     }
+
+    fn witness(&self, descriptor: &Descriptor) -> String {
+        self.files.witness(&blob_name(&descriptor.digest))
+    }
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
 /// A small file, whole.

@@ -46,6 +46,13 @@ pub trait Blobs: Send + Sync {
     fn trusted(&self) -> bool {
         false
     }
+
+    /// By what a blob's file is known again, where others can change it: as long
+    /// as this is the same, nobody wrote to it.
+    fn witness(&self, descriptor: &Descriptor) -> String {
+        let _ = descriptor;
+        String::new()
+    }
 }
 
 /// An image: its documents, and where its layers are.
@@ -123,6 +130,17 @@ impl Image {
             true => blob,
             false => Box::new(Verified::new(blob, descriptor)),
         })
+    }
+
+    /// Whether a layer that was verified once needs it no more: always where only
+    /// we can have changed it, else while its file is the same as then.
+    pub fn still(&self, descriptor: &Descriptor, witness: &str) -> bool {
+        self.blobs.trusted() || self.blobs.witness(descriptor) == witness
+    }
+
+    /// By what this layer's file is known again.
+    pub fn witness(&self, descriptor: &Descriptor) -> String {
+        self.blobs.witness(descriptor)
     }
 
     /// Bytes of its layers as they are kept, without those that it has twice.

@@ -23,7 +23,7 @@ pub mod name;
 pub mod pax;
 mod sparse;
 mod target;
-mod whiteout;
+pub mod whiteout;
 
 use std::io::{BufRead, Read};
 use std::path::Path;

@@ -1,0 +1,66 @@
+//! The image that somebody means, and how its texts are shown.
+
+use crate::cli::dissect::Which;
+use crate::error::Result;
+use crate::image::oci::{Config, History, Platform};
+use crate::image::source::{self, Image};
+use crate::image::text;
+use crate::ui::shown;
+
+impl Which {
+    /// Opens it.
+    pub(super) fn open(&self) -> Result<Image> {
+        open(&self.image, self.platform.as_deref())
+    }
+}
+
+/// Instead of the step that made a layer.
+pub(super) const NOT_SAID: &str = "(the history does not say)";
+
+/// Opens the image of this name, for that platform or this machine's.
+pub(super) fn open(image: &str, platform: Option<&str>) -> Result<Image> {
+    let platform = platform.map_or_else(|| Ok(Platform::host()), str::parse)?;
+    source::open(&image.parse()?, &platform)
+}
+
+/// A path of an image, for people.
+pub(super) fn path(bytes: &[u8]) -> String {
+    shown(&path_json(bytes))
+}
+
+/// A path of an image, for programs: the root is `.`.
+pub(super) fn path_json(bytes: &[u8]) -> String {
+    if bytes.is_empty() { ".".to_owned() } else { text::of(bytes) }
+}
+
+/// A step of the history as its Dockerfile had it: what docker's builders put
+/// around it is taken off.
+pub(super) fn step(history: &History) -> String {
+    let text = history.created_by.as_deref().unwrap_or_default();
+    let text = text.strip_prefix("/bin/sh -c #(nop) ").map_or_else(
+        || text.replacen("/bin/sh -c ", "RUN ", usize::from(text.starts_with("/bin/sh -c "))),
+        str::to_owned,
+    );
+    let text = text.trim().trim_end_matches("# buildkit").trim();
+    match (text, &history.comment) {
+        ("", Some(comment)) => shown(comment.trim()),
+        ("", None) => NOT_SAID.to_owned(),
+        _ => shown(&text.split_whitespace().collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// What to say if the history does not fit the layers.
+pub(super) fn misfit(config: &Config) -> Option<String> {
+    let steps = config.history.iter().filter(|step| !step.empty_layer).count();
+    let layers = config.rootfs.diff_ids.len();
+    match steps {
+        _ if steps == layers => None,
+        _ if config.history.is_empty() => Some(
+            "This image has no history: nobody wrote down which step made which layer.".to_owned(),
+        ),
+        _ => Some(format!(
+            "The history knows {steps} steps that made a layer, and there are {layers}: they are joined from \
+             the bottom, and some of it may be wrong."
+        )),
+    }
+}
