@@ -98,7 +98,7 @@ fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
     let name = screen.paint(&shown(name), Style::Heading);
     screen.out(&format!("{name}  {}", shown(&config.platform().to_string())))?;
     let line = |what: &str, digest: &dyn std::fmt::Display, size: u64, why: &str| {
-        format!("{what:<8}  {digest}\n          {size} bytes: {why}")
+        format!("{what:<8} {digest}\n         {size} bytes: {why}")
     };
     let mut lines = Vec::new();
     if let Some((descriptor, index)) = index {
@@ -117,7 +117,7 @@ fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
     screen.out(&lines.join("\n"))?;
     let stored = it.image.size();
     let size: u64 = it.layers.iter().map(Layer::files_size).sum();
-    screen.out(&format!("layers    {} kept, {} of files", bytes(stored), bytes(size)))?;
+    screen.out(&format!("layers   {} kept, {} of files", bytes(stored), bytes(size)))?;
     let inside = match distribution::of(it.layers, it.stack) {
         Some(found) => format!(
             "{}, says {} (layer {})",
@@ -127,7 +127,7 @@ fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
         ),
         None => "no distribution says its name (there is no os-release)".to_owned(),
     };
-    screen.out(&format!("inside    {inside}"))
+    screen.out(&format!("inside   {inside}"))
 }
 
 /// A layer, in one line.

@@ -219,13 +219,13 @@ pub(super) fn history_of(it: &Dissected<'_>, wanted: &str, screen: &mut Screen) 
         let size = if entry.kind == Kind::File { bytes(entry.size) } else { String::new() };
         let by = with_link(entry, path(entry.path));
         let what = format!("{:<9}  {}  {}:{}", event.what, mode(entry), entry.uid, entry.gid);
-        screen.out(&format!("  layer {}  {what}  {size}  {by}", event.layer + 1))?;
+        screen.out(&format!("layer {}  {what}  {size}  {by}", event.layer + 1))?;
         if let (Kind::File, Some(sum)) = (entry.kind, entry.sum) {
-            screen.out(&format!("           sha256 {}", hex(sum)))?;
+            screen.out(&format!("    sha256 {}", hex(sum)))?;
         }
         let width = screen.width().min(100);
-        let by = format!("           by {}", made_by(it, event.layer));
-        screen.out(&crate::ui::wrap(&by, width, "   "))?;
+        let by = format!("    by {}", made_by(it, event.layer));
+        screen.out(&crate::ui::wrap(&by, width, "       "))?;
     }
     screen.prose(&match seen {
         Some(place) => format!("A container sees it as layer {} has it.", place.layer + 1),

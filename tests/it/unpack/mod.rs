@@ -1,6 +1,6 @@
 //! The unpacker, given archives that want to do harm, and lawful ones that are odd.
 
-mod build;
+pub mod build;
 mod corpus;
 mod hostile;
 mod lawful;
