@@ -37,6 +37,15 @@ pub enum Image {
     Dissect(dissect::Dissect),
     /// The steps by which an image came about, and which layer each made
     History(dissect::History),
+    /// What differs between two images: files, and how a container is started
+    Diff(dissect::Diff),
+    /// Which layers images have in common, as a picture, and what that saves
+    Share(dissect::Share),
+    /// Unpack an image's layers, one onto the other, into a directory
+    ///
+    /// Whiteouts are applied, every name is looked up inside of the directory, and
+    /// every layer is verified. It is there whole in the end, or not at all.
+    Unpack(dissect::Unpack),
 }
 
 /// `image pull`

@@ -7,10 +7,13 @@ mod ls;
 mod rm;
 mod save;
 
+mod diff;
 mod dissect;
 mod dissect_json;
 mod dissect_views;
 mod history;
+mod share;
+mod unpack;
 mod which;
 
 use serde_json::json;
@@ -96,6 +99,9 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Pull(args) => pull::run(args, global, screen),
         Image::Dissect(args) => dissect::run(args, screen),
         Image::History(args) => history::run(args, screen),
+        Image::Diff(args) => diff::run(args, screen),
+        Image::Share(args) => share::run(args, screen),
+        Image::Unpack(args) => unpack::run(args, global, screen),
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::image::ahead;
+use crate::image::source::Image;
 use crate::image::unpack::{Options, Unpacked, unpack};
 use crate::kernel::files::{CopyTree, MakeDir};
 use crate::kernel::op::{self, Op, Slots, World, literal};
@@ -21,6 +23,8 @@ pub enum Source {
     Archive(PathBuf, Options),
     /// Another tree.
     Copy(PathBuf),
+    /// The layers of an image, one onto the other.
+    Image(Box<Image>),
 }
 
 /// What is to be made.
@@ -83,13 +87,42 @@ impl Plan {
         ops
     }
 
-    fn unpacking(&self, archive: &Path) -> Step {
+    /// What is done with an archive or with layers; nothing where a tree is copied.
+    fn unpacking(&self) -> Option<Step> {
         let tree = format!("{}/tree", self.beside());
-        Step::new(
-            format!("openat2, mkdirat, openat, symlinkat, linkat, fchown, fchmod(\"{tree}/...\")"),
-            "every name of the archive is looked up with the tree as `/` (RESOLVE_IN_ROOT): no link in it leads out",
-        )
-        .shell(format!("tar -xpf {} -C {tree}", archive.display()))
+        let call =
+            format!("openat2, mkdirat, openat, symlinkat, linkat, fchown, fchmod(\"{tree}/...\")");
+        let why = "every name of the archive is looked up with the tree as `/` (RESOLVE_IN_ROOT): no link in it leads out";
+        match &self.source {
+            Source::Copy(_) => None,
+            Source::Archive(archive, _) => Some(
+                Step::new(call, why).shell(format!("tar -xpf {} -C {tree}", archive.display())),
+            ),
+            Source::Image(image) => {
+                let layers = image.layers().len();
+                let why = format!(
+                    "{layers} layers, the lowest first; a whiteout takes away what is below; {why}"
+                );
+                let shell = format!(
+                    "for layer in LAYERS; do tar -xpf $layer -C {tree}; done  # and whiteouts by hand"
+                );
+                Some(Step::new(call, why).shell(shell))
+            }
+        }
+    }
+
+    fn unpack(&self, tree: &Path, observer: &mut dyn Observer) -> Result<Option<Unpacked>> {
+        match &self.source {
+            Source::Copy(_) => Ok(None),
+            Source::Archive(archive, options) => {
+                let file = File::open(archive).tried(|| format!("open({archive:?})"))?;
+                unpack(file, tree, options, observer).map(Some)
+            }
+            Source::Image(image) => {
+                let options = Options { whiteouts: true, ..Options::default() };
+                ahead::unpack(image, tree, &options, observer).map(Some)
+            }
+        }
     }
 
     fn placing(&self) -> Option<Op> {
@@ -102,8 +135,7 @@ impl Plan {
     /// The steps, not performed.
     pub fn describe(&self) -> Vec<Step> {
         let mut steps = op::describe(&self.making(), Actor::Launcher);
-        if let Source::Archive(archive, _) = &self.source {
-            let mut step = self.unpacking(archive);
+        if let Some(mut step) = self.unpacking() {
             op::fill(&mut step, &Slots::default());
             steps.push(step);
         }
@@ -146,17 +178,16 @@ impl Plan {
         let mut world = World::new(&mut slots);
         world.watch = Some(watch);
         op::perform_all(&self.making(), Actor::Launcher, &mut world, observer)?;
-        let mut unpacked = None;
-        if let Source::Archive(archive, options) = &self.source {
-            let file = File::open(archive).tried(|| format!("open({archive:?})"))?;
-            let result = unpack(file, &tree, options, observer);
-            let mut step = self.unpacking(archive);
+        let result = self.unpack(&tree, observer);
+        if let Some(mut step) = self.unpacking() {
             op::fill(&mut step, world.slots);
-            let answer = result.as_ref().map(|unpacked| format!("{} members", unpacked.entries));
+            let members =
+                |unpacked: &Option<Unpacked>| unpacked.as_ref().map_or(0, |all| all.entries);
+            let answer = result.as_ref().map(|unpacked| format!("{} members", members(unpacked)));
             step.result = Some(answer.map_err(Error::clone));
             observer.step(&step);
-            unpacked = Some(result?);
         }
+        let unpacked = result?;
         match self.placing() {
             None => Ok((tree, unpacked)),
             Some(op) => {
@@ -171,13 +202,12 @@ impl Plan {
 fn check_free(path: &Path) -> Result<()> {
     match std::fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io(format!("opendir({path:?})"), &error)).map_err(|error| {
-            error.hint("--keep takes a directory that is empty, or not there yet.")
-        }),
+        Err(error) => Err(Error::io(format!("opendir({path:?})"), &error))
+            .map_err(|error| error.hint("Give a directory that is empty, or not there yet.")),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => Err(Error::usage(format!("{} is not empty", path.display()))
-                .hint("--keep takes a directory that is empty, or not there yet.")),
+                .hint("Give a directory that is empty, or not there yet.")),
         },
     }
 }

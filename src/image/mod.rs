@@ -3,9 +3,11 @@
 //! An image is files and a few defaults. The base image is made from programs
 //! that are on this machine already, so that everything works without a network.
 
+pub mod ahead;
 pub mod alpine;
 pub mod archive;
 pub mod base;
+pub mod diff;
 pub mod dissect;
 pub mod download;
 pub mod export;

@@ -1,7 +1,7 @@
 //! Layers that images have in common: kept once, fetched once.
 
 use crate::error::Result;
-use crate::image::oci::Platform;
+use crate::image::oci::{Descriptor, Platform};
 use crate::image::source::Image;
 use crate::image::store::Store;
 
@@ -36,4 +36,35 @@ pub fn others(image: &Image) -> Result<Vec<Shared>> {
         }
     }
     Ok(others)
+}
+
+/// A layer, and which images have it.
+#[derive(Debug, Clone)]
+pub struct Common<'a> {
+    /// The layer, as it is kept.
+    pub descriptor: &'a Descriptor,
+    /// How high it is in the highest of its images; the lowest is 0.
+    pub height: usize,
+    /// The images that have it, by their place.
+    pub images: Vec<usize>,
+}
+
+/// The layers of several images, the lowest first: what they have in common, once.
+pub fn common(images: &[Image]) -> Vec<Common<'_>> {
+    let mut rows: Vec<Common<'_>> = Vec::new();
+    for (at, image) in images.iter().enumerate() {
+        for (height, (descriptor, _)) in image.layers().enumerate() {
+            match rows.iter_mut().find(|row| row.descriptor.digest == descriptor.digest) {
+                Some(row) => {
+                    row.height = row.height.max(height);
+                    if !row.images.contains(&at) {
+                        row.images.push(at);
+                    }
+                }
+                None => rows.push(Common { descriptor, height, images: vec![at] }),
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.height);
+    rows
 }

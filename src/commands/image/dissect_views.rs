@@ -10,6 +10,7 @@ use super::which::{NOT_SAID, path, path_json, step};
 use crate::error::{Error, Result};
 use crate::image::dissect::listing::{Entry, Kind};
 use crate::image::dissect::stack::{Change, Place};
+use crate::image::oci;
 use crate::image::unpack::name::Name;
 use crate::kernel::cgroup::unit::bytes;
 use crate::ui::tree::branches;
@@ -204,7 +205,7 @@ pub(super) fn history_of(it: &Dissected<'_>, wanted: &str, screen: &mut Screen) 
             json!({
                 "layer": at + 1, "digest": it.layers[at].digest, "created_by": it.made_by(at).and_then(|step| step.created_by.as_deref()),
                 "change": event.what, "kind": entry.kind.name(), "size": entry.size, "mode": entry.mode,
-                "uid": entry.uid, "gid": entry.gid, "by": path_json(entry.path), "sha256": entry.sum.map(hex),
+                "uid": entry.uid, "gid": entry.gid, "by": path_json(entry.path), "sha256": entry.sum.map(|sum| oci::hex(sum)),
             })
         };
         return screen.json(&json!({
@@ -221,7 +222,7 @@ pub(super) fn history_of(it: &Dissected<'_>, wanted: &str, screen: &mut Screen) 
         let what = format!("{:<9}  {}  {}:{}", event.what, mode(entry), entry.uid, entry.gid);
         screen.out(&format!("layer {}  {what}  {size}  {by}", event.layer + 1))?;
         if let (Kind::File, Some(sum)) = (entry.kind, entry.sum) {
-            screen.out(&format!("    sha256 {}", hex(sum)))?;
+            screen.out(&format!("    sha256 {}", oci::hex(sum)))?;
         }
         let width = screen.width().min(100);
         let by = format!("    by {}", made_by(it, event.layer));
@@ -252,8 +253,4 @@ fn events<'a>(it: &Dissected<'a>, wanted: &[u8]) -> Vec<Event<'a>> {
         }
     }
     events
-}
-
-fn hex(sum: &[u8; 32]) -> String {
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use super::Layer;
 use super::listing::{Listing, Sum};
 use crate::error::{Error, Result};
-use crate::image::oci::{Descriptor, Digest, Hasher};
+use crate::image::oci::{Descriptor, Digest, Hasher, same_diff_id};
 use crate::image::unpack::member::{Archive, Kind as MemberKind, Member};
 use crate::image::unpack::{Limits, compression};
 
@@ -38,13 +38,8 @@ impl<R: BufRead> Summed<R> {
                 length => self.consume(length),
             }
         }
-        let found = self.sum.finish();
-        match found == *wanted {
-            true => Ok(self.count),
-            false => Err(Error::new(format!("verifying the diff_id {wanted}"))
-                .said(format!("the layer's archive, unpacked, has the sum {found}"))
-                .hint("The config and the layer do not belong together. Nothing of it is kept.")),
-        }
+        same_diff_id(wanted, &self.sum.finish())?;
+        Ok(self.count)
     }
 }
 

@@ -58,6 +58,16 @@ impl<R: Read> Read for Verified<R> {
     }
 }
 
+/// A layer's archive, not compressed, must have the sum that the config says.
+pub fn same_diff_id(wanted: &Digest, found: &Digest) -> Result<()> {
+    match wanted == found {
+        true => Ok(()),
+        false => Err(Error::new(format!("verifying the diff_id {wanted}"))
+            .said(format!("the layer's archive, unpacked, has the sum {found}"))
+            .hint("The config and the layer do not belong together. Nothing of it is kept.")),
+    }
+}
+
 /// A document, whole: not longer than it may be, and what its descriptor names.
 pub fn whole(source: impl Read, descriptor: &Descriptor) -> Result<Vec<u8>> {
     if descriptor.size > super::MOST_BYTES {

@@ -75,6 +75,12 @@ pub struct Image {
     blobs: Arc<dyn Blobs>,
 }
 
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Image").field(&self.name).field(&self.descriptor.digest).finish()
+    }
+}
+
 impl Image {
     /// Reads the documents, from what names the image down to its config.
     pub fn read(

@@ -95,6 +95,15 @@ pub struct Unpacked {
     pub left_out: LeftOut,
 }
 
+impl Unpacked {
+    /// With what became of another.
+    pub fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.left_out.add(&other.left_out);
+    }
+}
+
 /// Unpacks an archive, compressed or not, into a directory.
 pub fn unpack(
     archive: impl Read,

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fstat, ftruncate, linkat, makedev, mkdirat, mknodat,
-    openat, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, ftruncate,
+    futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -38,6 +38,9 @@ pub struct Target<'a> {
     parents: HashMap<Vec<u8>, Rc<OwnedFd>>,
     /// Directories get their mode and times last: what comes into them changes both.
     directories: HashMap<Identity, (Vec<u8>, Attributes)>,
+    /// Where whiteouts count: directories of layers below, and the times that they
+    /// keep, although something comes into them or goes.
+    below: HashMap<Identity, (Vec<u8>, Timestamps)>,
     /// What this archive made or named; noted only where whiteouts count.
     pub made: HashSet<Identity>,
     pub unpacked: Unpacked,
@@ -47,8 +50,8 @@ impl<'a> Target<'a> {
     /// The directory that becomes the tree's root.
     pub fn new(root: Root, options: &'a Options) -> Self {
         let unpacked = Unpacked::default();
-        let (parents, directories, made) = Default::default();
-        Self { root, options, parents, directories, made, unpacked }
+        let (parents, directories, below, made) = Default::default();
+        Self { root, options, parents, directories, below, made, unpacked }
     }
 
     /// Makes one member.
@@ -113,6 +116,7 @@ impl<'a> Target<'a> {
             other => other,
         };
         let parent = Rc::new(found.tried(call)?);
+        self.keep_times(name, &parent)?;
         if self.parents.len() >= MOST_OPEN {
             self.parents.clear();
         }
@@ -295,8 +299,23 @@ impl<'a> Target<'a> {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // then there is nothing to hide
             other => other.tried(|| format!("openat2(\"{}\")", shown(parent)))?,
         };
+        self.keep_times(parent, &directory)?;
         self.forget_parents();
         whiteout::hide(&directory, hidden, &self.made)
+    }
+
+    /// A layer that only puts something into a directory says nothing of its times.
+    fn keep_times(&mut self, name: &[u8], directory: &OwnedFd) -> Result<()> {
+        if self.options.whiteouts {
+            let stat = fstat(directory).tried(|| "fstat()")?;
+            let nanos = stat.st_mtime_nsec.cast_signed();
+            let times = Timestamps {
+                last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+                last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: nanos },
+            };
+            self.below.entry(identity(&stat)).or_insert_with(|| (name.to_vec(), times));
+        }
+        Ok(())
     }
 
     fn note(&mut self, file: &OwnedFd) -> Result<()> {
@@ -319,6 +338,14 @@ impl<'a> Target<'a> {
     /// not be entered must not hide another.
     pub fn finish(mut self) -> Result<Unpacked> {
         self.forget_parents();
+        for (expected, (path, times)) in self.below.drain() {
+            let Ok(directory) = self.root.readable(&path) else { continue };
+            let call = || format!("futimens(\"{}\")", shown(&path));
+            let same = identity(&fstat(&directory).tried(call)?) == expected;
+            if same && !self.directories.contains_key(&expected) {
+                futimens(&directory, &times).tried(call)?;
+            }
+        }
         let mut directories: Vec<_> = self.directories.drain().collect();
         let depth = |path: &[u8]| {
             path.iter().filter(|byte| **byte == b'/').count() + usize::from(!path.is_empty())
