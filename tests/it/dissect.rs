@@ -276,3 +276,191 @@ fn nothing_of_an_image_drives_the_terminal() {
     assert_eq!(json["layers"][0]["files"][0]["path"], format!("etc/{nasty}"));
     assert_eq!(json["layers"][0]["files"][1]["path"], "caf\\xe9");
 }
+
+/// What a second image has that the first has not, file by file and in how it starts.
+#[test]
+fn two_images_side_by_side() {
+    let (uth, layout) = (Uth::new(), Layout::new());
+    let below = Tar::new()
+        .file("same", "1")
+        .file("content", "1")
+        .with(b'0', "mode", b"1", |header| header.set_mode(0o600))
+        .file("gone", "1")
+        .symlink("link", "a")
+        .end();
+    let above = Tar::new()
+        .file("content", "two")
+        .with(b'0', "mode", b"1", |header| header.set_mode(0o755))
+        .file(".wh.gone", "")
+        .symlink("link", "b")
+        .file("new", "1")
+        .hard("hard", "new")
+        .end();
+    let a = layout.image("a", std::slice::from_ref(&below), &[], &json!({ "Cmd": ["a"] }));
+    let b = layout.image("b", &[below, above], &[], &json!({ "Cmd": ["b"], "User": "www" }));
+    let diff = |a: &str, b: &str| uth.run(["image", "diff", a, b, "--format", "json"]).ok().json();
+    let json = diff(&a, &b);
+    let files = json["files"].as_array().unwrap().iter();
+    let files: Vec<_> = files
+        .map(|file| {
+            let what = file["what"].as_array().unwrap().iter().map(|what| what.as_str().unwrap());
+            let what = what.collect::<Vec<_>>().join(",");
+            let text = |key: &str| file[key].as_str().unwrap();
+            format!("{} {} {what}", text("change"), text("path"))
+        })
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "changed content content",
+            "removed gone ",
+            "added hard ",
+            "changed link link",
+            "changed mode mode",
+            "added new "
+        ]
+    );
+    let keys: Vec<_> = json["config"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys, ["Cmd", "User"]);
+    let same = diff(&b, &b);
+    assert_eq!((&same["files"], &same["config"]), (&json!([]), &json!([])));
+    let path = regex::escape(&layout.path().display().to_string());
+    uth.run(["image", "diff", &a, &b]).ok().snapshot_with("image-diff", &[(&path, "[LAYOUT]")]);
+}
+
+/// Stacks beside each other: a layer that several have is one row.
+#[test]
+fn layers_in_common() {
+    let (uth, layout) = (Uth::new(), Layout::new());
+    let layer = |name: &str| Tar::new().file(name, &name.repeat(2000)).end();
+    let one = layout.image("one", &[layer("base"), layer("x")], &[], &json!({}));
+    let two = layout.image("two", &[layer("base"), layer("x"), layer("y")], &[], &json!({}));
+    let three = layout.image("three", &[layer("base"), layer("z")], &[], &json!({}));
+    let share = ["image", "share", &one, &two, &three];
+    let json = uth.run([&share[..], &["--format", "json"]].concat()).ok().json();
+    let counts: Vec<_> = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["images"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(counts, [3, 2, 1, 1]);
+    let bytes: u64 = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["stored_bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(json["bytes"], bytes);
+    assert_eq!(
+        json["saved_bytes"].as_u64().unwrap(),
+        json["bytes_apart"].as_u64().unwrap() - bytes
+    );
+    let ran = uth.run(share).ok();
+    assert!(
+        ran.stdout.is_ascii() && ran.stdout.lines().all(|line| line.len() <= 80),
+        "{}",
+        ran.whole()
+    );
+    let path = regex::escape(&layout.path().display().to_string());
+    ran.snapshot_with("image-share", &[(&path, "[LAYOUT]")]);
+    uth.run(["image", "share"]).one_error(1);
+}
+
+/// Whole, or not there at all; and never over what is there.
+#[test]
+fn an_image_becomes_a_directory() {
+    let (uth, layout) = (Uth::new(), Layout::new());
+    let image = handmade(&layout);
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("root");
+    let text = |path: &std::path::Path| path.display().to_string();
+    let unpack = |image: &str| uth.run(["image", "unpack", image, &text(&root)]);
+    let ran = uth.run(["image", "unpack", &image, &text(&root), "--dry-run"]).ok();
+    assert!(ran.stdout.contains("RESOLVE_IN_ROOT") && !root.exists(), "{}", ran.whole());
+    unpack(&image).ok();
+    assert_eq!(std::fs::read_to_string(root.join("etc/motd")).unwrap(), "hello, world\n");
+    assert!(!root.join("root/.secret").exists() && root.join("root/again").exists());
+    assert_eq!(std::fs::read_dir(root.join("lists")).unwrap().count(), 0);
+    unpack(&image).one_error(2);
+    std::fs::remove_dir_all(&root).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    unpack(&image).ok();
+    std::fs::remove_dir_all(&root).unwrap();
+    // The top layer is wrong: nothing stays of those below it.
+    let json = dissected(&uth, &image);
+    let top = layout.file(json["layers"][2]["digest"].as_str().unwrap());
+    let good = std::fs::read(&top).unwrap();
+    let mut wrong = good.clone();
+    let at = wrong.len() - 9;
+    wrong[at] ^= 1;
+    std::fs::write(&top, wrong).unwrap();
+    unpack(&image).one_error(1);
+    std::fs::write(&top, good).unwrap();
+    let lied = json["layers"][1]["diff_id"].as_str().unwrap();
+    let other = json["layers"][0]["diff_id"].as_str().unwrap();
+    layout.rewrite_config("1", |config| config.replace(lied, other));
+    let ran = unpack(&image).one_error(1);
+    assert!(ran.stderr.contains("diff_id"), "{}", ran.whole());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "something stayed");
+}
+
+/// The tree is the one that umoci makes: content, mode, owner, times, links, attributes.
+#[test]
+fn unpacked_as_umoci_does() {
+    need!(root);
+    need!(tool "umoci");
+    let (uth, layout) = (Uth::new(), Layout::new());
+    let old = |header: &mut tar::Header| header.set_mtime(1_500_000_000);
+    let below = Tar::new()
+        .with(b'5', "etc/", b"", old)
+        .with(b'5', "srv/", b"", |header| {
+            old(header);
+            header.set_mode(0o1777)
+        })
+        .with(b'0', "etc/a", b"1", |header| {
+            old(header);
+            header.set_uid(33);
+            header.set_mode(0o4755)
+        })
+        .pax(b'x', &[("SCHILY.xattr.user.colour", b"blue"), ("mtime", b"1500000000.123456789")])
+        .file("etc/d", "2")
+        .with(b'0', "etc/b", b"2", old)
+        .hard("etc/hard", "etc/a")
+        .symlink("lib", "srv")
+        .with(b'5', "gone/", b"", old)
+        .file("gone/x", "1")
+        .with(b'6', "pipe", b"", old)
+        .end();
+    // The directories are not named again: they keep their times.
+    let above = Tar::new()
+        .file("etc/c", "3")
+        .file("etc/.wh.b", "")
+        .file(".wh.gone", "")
+        .file("srv/.wh..wh..opq", "")
+        .end();
+    let image = layout.image("1", &[below, above], &[], &json!({}));
+    let place = tempfile::tempdir().unwrap();
+    let run = |line: &str| uth.sh(&format!("cd {}; {line}", place.path().display())).ok().stdout;
+    run(&format!(
+        "$UTH image unpack {image} ours; umoci unpack --image {} theirs",
+        image.strip_prefix("oci:").unwrap()
+    ));
+    let list = |root: &str| {
+        run(&format!(
+            "cd {root}; find . -mindepth 1 -printf '%p %y %m %U %G %T@ %n %l\\n' | sort; \
+             find . -type f -print0 | sort -z | xargs -0 sha256sum"
+        ))
+    };
+    assert_eq!(list("ours"), list("theirs/rootfs"));
+    let colour = |root: &str| {
+        let mut value = [0_u8; 8];
+        rustix::fs::getxattr(place.path().join(root).join("etc/d"), "user.colour", &mut value).ok()
+    };
+    assert_eq!(colour("ours"), colour("theirs/rootfs"));
+}

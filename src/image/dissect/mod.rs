@@ -85,7 +85,17 @@ pub fn layers(image: &Image, observer: &mut dyn Observer) -> Result<Vec<Layer>> 
         }
         found.insert(layer.digest.clone(), layer);
     }
-    image.layers().map(|(descriptor, diff_id)| of(&found, descriptor, diff_id)).collect()
+    let digests: Vec<_> = image.layers().map(|(descriptor, _)| &descriptor.digest).collect();
+    let layers = image.layers().enumerate().map(|(at, (descriptor, diff_id))| {
+        // An image may have the same layer twice.
+        let again = digests[at + 1..].contains(&&descriptor.digest);
+        let layer = match again {
+            true => found.get(&descriptor.digest).cloned(),
+            false => found.remove(&descriptor.digest),
+        };
+        fitting(layer, descriptor, diff_id)
+    });
+    layers.collect()
 }
 
 /// Whether what is kept of a layer is still what would be found.
@@ -93,14 +103,15 @@ fn answers(image: &Image, layer: &Layer, descriptor: &Descriptor) -> bool {
     layer.stored == descriptor.size && image.still(descriptor, &layer.witness)
 }
 
-fn of(found: &HashMap<Digest, Layer>, descriptor: &Descriptor, diff_id: &Digest) -> Result<Layer> {
+/// The layer, if it is the one that the config means.
+fn fitting(layer: Option<Layer>, descriptor: &Descriptor, diff_id: &Digest) -> Result<Layer> {
     let wrong = || Error::new(format!("verifying layer {}", descriptor.digest));
-    match found.get(&descriptor.digest) {
+    match layer {
         None => Err(wrong().said("it was not read")),
         Some(layer) if layer.diff_id != *diff_id => Err(wrong()
             .said(format!("its diff_id is {}, and the config says {diff_id}", layer.diff_id))
             .hint("The config and the layer do not belong together.")),
-        Some(layer) => Ok(layer.clone()),
+        Some(layer) => Ok(layer),
     }
 }
 
