@@ -95,6 +95,8 @@ pub struct Fence {
     pub ops: Vec<String>,
     /// `exit=1`: what the commands exit with when all is well.
     pub exit: u8,
+    /// `needs=root`: what the machine must have for it; else it is not performed.
+    pub needs: Vec<Need>,
 }
 
 /// Output from the article, and the command that gives this machine's.

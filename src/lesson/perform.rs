@@ -18,7 +18,7 @@ use crate::step::Step;
 use super::check::World;
 
 /// What came of a line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Done {
     /// Its exit code; 128 + the signal that ended it.
     pub exit: u8,
@@ -65,10 +65,11 @@ fn by_its_own_name(line: &str, program: &Path) -> String {
         return line.to_owned();
     }
     let path = format!("'{}'", program.to_string_lossy().replace('\'', r"'\''"));
-    line.split(' ')
-        .map(|word| if word == known { &path } else { word })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let named = |word: &str| match word.strip_suffix(known) {
+        Some(before) if before.is_empty() || before.ends_with('(') => format!("{before}{path}"),
+        _ => word.to_owned(),
+    };
+    line.split(' ').map(named).collect::<Vec<_>>().join(" ")
 }
 
 fn capture(mut command: Command, world: &World) -> Result<Done> {
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(by_its_own_name(line, Path::new("/bin/under-the-hood")), line);
         let other = by_its_own_name(line, Path::new("/my bin/uth"));
         assert_eq!(other, "! '/my bin/uth' exec -d box ls /under-the-hood");
+        let inner = by_its_own_name("test \"$(under-the-hood exec box id)\"", Path::new("/uth"));
+        assert_eq!(inner, "test \"$('/uth' exec box id)\"");
     }
 
     #[test]

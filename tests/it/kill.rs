@@ -66,15 +66,7 @@ fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: 
     let calls = trace(&first.uth, &first.words(args), None).calls;
     first.put_away();
     assert!(calls.len() > 5, "the tracer saw too little: {calls:?}");
-    let mut all = blows(&calls, watcher_too);
-    if args.contains(&"bridge") {
-        // The rest is struck by the test without one.
-        let whose = |role| calls.iter().filter(move |(whose, _)| *whose == role);
-        all.retain(|blow| {
-            let call = whose(blow.point.role).nth(blow.point.n).map(|(_, call)| *call);
-            matches!(call, Some("sendto"))
-        });
-    }
+    let all = blows(&calls, watcher_too);
     let blows = Mutex::new(all.into_iter());
     let (struck, failures) = (Mutex::new(0), Mutex::new(Vec::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);

@@ -293,6 +293,10 @@ fn judge(need: &Need, facts: &Facts) -> Verdict {
         Need::Namespace(kind) => facts.explain(&facts.namespace(*kind), facts.place()),
         Need::Seccomp => calls::seccomp(),
         Need::Network => facts.reach(),
+        Need::ContainerNetwork => match facts.identity().is_root() {
+            true => facts.identity().root(),
+            false => tools::pasta(facts.os_release()),
+        },
         Need::Tool(name) => tools::check(name, facts.os_release()),
         Need::Engine(engine) => facts.engine(*engine).check(facts.os_release()),
     })

@@ -16,6 +16,9 @@ pub enum Need {
     /// `container`: all that `run` does on the way to a container; as root
     /// directly, otherwise inside a user namespace.
     Container,
+    /// `container-network`: a container can get a way out: as root by a bridge,
+    /// otherwise by pasta.
+    ContainerNetwork,
     /// `user-namespace`: `unshare(CLONE_NEWUSER)` succeeds.
     UserNamespace,
     /// `mount-in-user-namespace`: and file systems can be mounted in it.
@@ -123,6 +126,7 @@ impl Engine {
 const WORDS: [(&str, Need); 11] = [
     ("root", Need::Root),
     ("container", Need::Container),
+    ("container-network", Need::ContainerNetwork),
     ("user-namespace", Need::UserNamespace),
     ("mount-in-user-namespace", Need::MountInUserNamespace),
     ("subordinate-ids", Need::SubordinateIds),

@@ -96,6 +96,18 @@ pub fn check(name: &str, os: &OsRelease) -> Verdict {
     }
 }
 
+/// Whether pasta can open a way out for the container of an ordinary user.
+pub fn pasta(os: &OsRelease) -> Verdict {
+    let tun = "/dev/net/tun";
+    match (check("pasta", os), access(tun, Access::READ_OK | Access::WRITE_OK)) {
+        (Verdict::Met, Err(errno)) => Verdict::fixable(
+            format!("pasta must open {tun}, and may not ({errno})"),
+            identity::privileged(&format!("sh -c 'modprobe tun; chmod 666 {tun}'")),
+        ),
+        (verdict, _) => verdict,
+    }
+}
+
 /// The command that installs a program here.
 pub fn install(name: &str, os: &OsRelease) -> Option<String> {
     let family = family(os)?;

@@ -1,6 +1,7 @@
 //! Fences: ```` ```sh run ops=clone3 ````, `sh shell`, `sh engine=docker`,
 //! `console article`. Nothing but commands and output stands in them.
 
+use super::front;
 use crate::lesson::fault::Fault;
 use crate::lesson::model::{Article, Fence, Kind};
 
@@ -70,8 +71,8 @@ impl Attributes {
 
     fn nothing_left(self, line: usize, kind: &str, faults: &mut Vec<Fault>) {
         let allowed: &[&str] = match kind {
-            "sh run" => &["ops", "exit"],
-            "sh shell" => &["exit"],
+            "sh run" => &["ops", "exit", "needs"],
+            "sh shell" => &["exit", "needs"],
             "console article" => &["what"],
             _ => &[],
         };
@@ -97,7 +98,9 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
     });
     let ops = given.take("ops").unwrap_or_default();
     let ops = ops.split(',').filter(|op| !op.is_empty()).map(str::to_owned).collect();
-    Fence { lines: lines.collect(), ops, exit }
+    let needs = given.take("needs").unwrap_or_default();
+    let needs = front::needs(line, needs.split(',').filter(|need| !need.is_empty()), faults);
+    Fence { lines: lines.collect(), ops, exit, needs }
 }
 
 fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Article {

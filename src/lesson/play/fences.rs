@@ -5,7 +5,7 @@ use crate::lesson::model::Fence;
 use crate::lesson::perform::Done;
 use crate::step::Step;
 
-use super::Player;
+use super::{Player, lacking};
 
 /// Programs that a lesson's lines use, and the package that each is in.
 const PACKAGES: [(&str, &str); 9] = [
@@ -23,6 +23,9 @@ const PACKAGES: [(&str, &str); 9] = [
 impl Player<'_> {
     /// `sh run`: our own commands, with the operations that the step is about.
     pub(super) fn run(&mut self, fence: &Fence) -> Result<()> {
+        if self.cannot(fence)? {
+            return Ok(());
+        }
         for (_, line) in &fence.lines {
             let done = self.stage.own(line)?;
             let Some(page) = &mut self.page else { continue };
@@ -39,9 +42,21 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Whether this machine lacks what the block needs: then its lines are only shown.
+    fn cannot(&mut self, fence: &Fence) -> Result<bool> {
+        let Some((why, _)) = lacking(&fence.needs, &self.facts) else { return Ok(false) };
+        let why = format!("not done: {why}");
+        for (_, line) in &fence.lines {
+            let Some(page) = &mut self.page else { break };
+            page.performed(line, &[], 0, "")?;
+            page.exit_told(&Done::default(), fence.exit, Some(&why))?;
+        }
+        Ok(true)
+    }
+
     /// `sh shell`: the machine's programs, which only look.
     pub(super) fn look(&mut self, fence: &Fence) -> Result<()> {
-        if self.page.is_none() {
+        if self.page.is_none() || self.cannot(fence)? {
             return Ok(());
         }
         for (_, line) in &fence.lines {
