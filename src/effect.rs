@@ -17,6 +17,13 @@ pub enum Effect {
         /// Its absolute path.
         path: PathBuf,
     },
+    /// A container's hosts file, and its line in those of its neighbours.
+    Hosts {
+        /// Its absolute path.
+        path: PathBuf,
+        /// The line.
+        line: String,
+    },
     /// A directory and all below it, on its own file system.
     Tree {
         /// Its absolute path.

@@ -123,6 +123,9 @@ pub struct NetworkFlags {
     /// none: only a loopback interface of its own; bridge: a way out, an address of its
     /// own (as root); pasta, slirp4netns: a way out by that program (without root);
     /// host: the host's network; container:NAME: that of another (default: none)
+    ///
+    /// Containers on the bridge find each other by name: /etc/hosts of each is one file out
+    /// here, which gets a line when another starts, and loses it when that one ends.
     #[arg(long, value_name = "NETWORK")]
     pub network: Option<String>,
     /// Make a port of the host lead into the container (and give it a bridge; without

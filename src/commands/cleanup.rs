@@ -34,7 +34,7 @@ pub const LEFTOVERS: Table<Leftover> = Table(&[
 
 fn describe(effect: &Effect) -> String {
     match effect {
-        Effect::File { path } => path.display().to_string(),
+        Effect::File { path } | Effect::Hosts { path, .. } => path.display().to_string(),
         Effect::Tree { path } => format!("{}/", path.display()),
         Effect::Cgroup { path, .. } => format!("cgroup {}", path.display()),
         Effect::Controllers { directory, controllers } => {

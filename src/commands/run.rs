@@ -12,7 +12,6 @@ use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
 use crate::container::passwd::{Accounts, User};
 use crate::container::plan;
-use crate::container::registry;
 use crate::container::spec::{
     Files, Helper, Network, NetworkKind, Rights, Spec, check_hostname, check_name, clean, limits,
     oom_score, stop_signal, usage,
@@ -127,7 +126,7 @@ fn whereabouts(spec: &Spec) -> String {
     format!("what it changed is in {own}/upper; `under-the-hood rm {}` removes it.", spec.name)
 }
 
-/// What the network flags say, and who is on the bridge already.
+/// What the network flags say.
 fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
     let mut network = Network::parse(flags.network.as_deref(), &flags.publish, &flags.dns)?;
     let root = rustix::process::geteuid().is_root();
@@ -148,11 +147,6 @@ fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
         return Err(Error::cannot("this network needs root")
             .said("a cable ends in the host's network namespace, and an ordinary user may change nothing there")
             .hint("Use sudo; or --network pasta (package passt), whose way out needs no right; or --network none."));
-    }
-    if network.kind == NetworkKind::Bridge {
-        let running = registry::list()?.into_iter();
-        network.neighbours =
-            running.filter_map(|other| Some((other.address?, other.name))).collect();
     }
     Ok(network)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::container::attach::{Ending, attach, hold_signals};
 use crate::container::machine::Machine;
 use crate::container::network::{bridge, place};
-use crate::container::plan::{Plan, TREE};
+use crate::container::plan::{NAMES, Plan, TREE};
 use crate::container::spec::{Network, NetworkKind, Process, Spec, clash, usage};
 use crate::container::tried;
 use crate::container::{kept, logs, registry};
@@ -136,10 +136,11 @@ fn start(
         world.fds.remove(lease::LOCK);
         drop(lock);
         // The image's files with mapped owners, where the plan has made such a mount.
-        let tree = world.fds.remove(TREE);
+        let (tree, names) = (world.fds.remove(TREE), world.fds.remove(NAMES));
         let handed = [
             ("parent", Some(parent.as_fd())),
             (TREE, tree.as_ref().map(AsFd::as_fd)),
+            (NAMES, names.as_ref().map(AsFd::as_fd)),
             (NET, joined.as_ref().map(|place| place.file.as_fd())),
         ];
         let (fds, handed): (Vec<_>, Vec<_>) =

@@ -95,6 +95,11 @@ pub fn log(id: &str) -> Result<PathBuf> {
     Ok(path(id)?.with_extension("log"))
 }
 
+/// Where the names are that a container on the bridge finds in its /etc/hosts.
+pub fn hosts(id: &str) -> Result<PathBuf> {
+    Ok(path(id)?.with_extension("hosts"))
+}
+
 /// The record of a container that is about to be made, for the plan: its pid
 /// and start time, and its shim, are slots still.
 pub fn record(spec: &Spec) -> String {

@@ -16,6 +16,7 @@ pub mod execute;
 pub mod files;
 pub mod helper;
 pub mod host;
+pub mod hosts;
 pub mod in_root;
 pub mod interrupt;
 pub mod limits;

@@ -16,8 +16,8 @@ use crate::kernel::channel::Channel;
 use crate::kernel::watcher::Watch;
 use crate::kernel::{
     binary, cgroup, chroot, clone, credentials, detached, devices, enter, execute, files, helper,
-    in_root, limits, listen, mount, netlink, netns, pidfd, reaper, scheduler, seccomp, session,
-    tree, user,
+    hosts, in_root, limits, listen, mount, netlink, netns, pidfd, reaper, scheduler, seccomp,
+    session, tree, user,
 };
 use crate::step::{Actor, Observer, Step};
 
@@ -122,6 +122,7 @@ operations! {
     SetNs = enter::SetNs,
     SetPolicy = scheduler::SetPolicy,
     SetUid = credentials::SetUid,
+    ShareName = hosts::ShareName,
     StartHog = scheduler::StartHog,
     Symlink = files::Symlink,
     TakeAddress = netlink::lease::TakeAddress,
@@ -261,6 +262,7 @@ fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
         Effect::Veth { name, .. } | Effect::Bridge { name, .. } => netlink::unmake::identity(name),
         Effect::NftTable { .. } => Ok(Identity::Token),
         Effect::File { path }
+        | Effect::Hosts { path, .. }
         | Effect::Tree { path }
         | Effect::Cgroup { path, .. }
         | Effect::Controllers { directory: path, .. } => super::undo::identity_of(path),

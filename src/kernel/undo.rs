@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::{cgroup, netlink, netns, remove, scheduler};
+use crate::kernel::{cgroup, hosts, netlink, netns, remove, scheduler};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -145,6 +145,11 @@ pub fn step(entry: &Entry) -> Step {
             Step::new(format!("unlink(\"{path}\")"), "a file that a killed command left")
                 .shell(format!("rm {path}"))
         }
+        (Effect::Hosts { path, .. }, _) => {
+            let path = path.display();
+            let why = "names of a container that has ended, and its line in its neighbours' files";
+            Step::new(format!("unlink(\"{path}\")"), why).shell(format!("rm {path}"))
+        }
         (Effect::Tree { path }, _) => {
             let path = path.display();
             let why = match entry.kept {
@@ -210,12 +215,11 @@ pub fn step(entry: &Entry) -> Step {
 /// Undoes one effect of the journal with this token.
 pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
     match (&entry.effect, &entry.identity) {
-        (Effect::File { path }, identity) => match found(path, identity.as_ref(), token)? {
-            None => Ok(Undone::NotThere),
-            Some(_) => unlinkat(CWD, path, AtFlags::empty())
-                .tried(|| format!("unlink({path:?})"))
-                .map(|()| Undone::Removed),
-        },
+        (Effect::File { path }, identity) => remove_file(path, identity.as_ref(), token),
+        (Effect::Hosts { path, line }, identity) => {
+            hosts::forget(path, line)?;
+            remove_file(path, identity.as_ref(), token)
+        }
         (Effect::Tree { path }, identity) => match found(path, identity.as_ref(), token)? {
             None => Ok(Undone::NotThere),
             Some(stat) => remove_tree(path, &stat).map(|()| Undone::Removed),
@@ -262,6 +266,15 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
         }
         // Never started, or of an earlier boot.
         (Effect::Process { .. }, _) => Ok(Undone::NotThere),
+    }
+}
+
+fn remove_file(path: &Path, identity: Option<&Identity>, token: &str) -> Result<Undone> {
+    match found(path, identity, token)? {
+        None => Ok(Undone::NotThere),
+        Some(_) => unlinkat(CWD, path, AtFlags::empty())
+            .tried(|| format!("unlink({path:?})"))
+            .map(|()| Undone::Removed),
     }
 }
 

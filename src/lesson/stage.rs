@@ -246,9 +246,13 @@ pub struct Left {
 impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.effect, &self.identity) {
-            (Effect::File { path } | Effect::Tree { path } | Effect::NetnsName { path, .. }, _) => {
-                write!(f, "{}", path.display())
-            }
+            (
+                Effect::File { path }
+                | Effect::Hosts { path, .. }
+                | Effect::Tree { path }
+                | Effect::NetnsName { path, .. },
+                _,
+            ) => write!(f, "{}", path.display()),
             (Effect::Cgroup { path, .. } | Effect::Controllers { directory: path, .. }, _) => {
                 write!(f, "{}", path.display())
             }

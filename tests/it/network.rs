@@ -115,7 +115,7 @@ fn published_ports_lead_into_the_container() {
          ! perl /mnt/get 127.0.0.1:8081
          $UTH exec web cat /etc/hosts | grep 10.213.0.2.kiste.web
          $UTH run --name two --network bridge --dns 192.0.2.53 base sh -c 'cat /etc/hosts /etc/resolv.conf' >/mnt/two
-         grep 10.213.0.2.web /mnt/two; grep 10.213.0.3 /mnt/two; grep -x 'nameserver 192.0.2.53' /mnt/two
+         grep 10.213.0.2.kiste.web /mnt/two; grep 10.213.0.3 /mnt/two; grep -x 'nameserver 192.0.2.53' /mnt/two
          [ $($UTH run --network container:web base readlink /proc/self/ns/net) = $(readlink /proc/$pid/ns/net) ]
          no() {{ set +e; $UTH run \"$@\" base true; got=$?; set -e; [ $got = 125 ]; }}
          no -p 8080:1; no -p 127.0.0.1:8080:1; no --network none -p 1:1; no --network host -p 1:1; no -p x; no --network x
@@ -143,6 +143,29 @@ fn fifty_at_once_get_fifty_addresses() {
     let addresses: BTreeSet<_> = ran.stdout.lines().collect();
     assert_eq!(addresses.len(), 50, "{}", ran.whole());
     assert!(addresses.iter().all(|address| address.starts_with("10.213.0.")), "{}", ran.whole());
+}
+
+/// Whoever came first: /etc/hosts of each has those that run, and no other.
+#[test]
+fn containers_on_a_bridge_know_each_other_by_name() {
+    need!(root);
+    let uth = Uth::new();
+    uth.run(["image", "base"]).ok();
+    let script = r#"
+        names() { $UTH exec $1 sed -n 's/^10[.0-9]*.\([a-z]*\).*/\1/p' /etc/hosts | sort | xargs; }
+        start() { $UTH run -d --name $1 --hostname $1 --network bridge $2 base sleep 600; }
+        start one; start two --read-only; start three --userns
+        for c in one two three; do [ "$(names $c)" = 'one three two' ]; done
+        $UTH exec one getent hosts three || $UTH exec one busybox ping -c 1 -W 5 three
+        $UTH stop -t 0 two; [ "$(names one)" = 'one three' ]; [ "$(names three)" = 'one three' ]
+        # All of them killed at once; the next start forgets them.
+        $UTH run -d --name four --network bridge base sleep 600
+        for record in $UTH_HOME/run/containers/*.json; do
+          [ $(jq -r .name $record) = one ] || kill -9 $(jq .shim $record)
+        done
+        start five; [ "$(names one)" = 'five one' ]; [ "$(names five)" = 'five one' ]
+        $UTH stop -t 0 one; $UTH stop -t 0 five; [ -z "$(ls $UTH_HOME/run/containers)" ]"#;
+    private(&uth, script).ok();
 }
 
 /// The plan for a bridge is what is done, and it is undone at once when the command ends.

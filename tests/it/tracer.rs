@@ -220,13 +220,14 @@ impl Tracer {
         let (true, Ok(child)) = (forks.contains(&event), ptrace::getevent(pid)) else { return };
         let Some(parent) = self.tracees.get_mut(&pid) else { return };
         let child = Pid::from_raw(i32::try_from(child).unwrap());
-        let role = match (parent.role, parent.children) {
-            (Role::Launcher, 0) => self.first_child,
-            (Role::Launcher, _) => Role::Helper,
-            (Role::Helper, _) => Role::Helper,
-            (Role::Watcher | Role::Init, _) => Role::Init,
+        let role = match (event, parent.role, parent.children) {
+            // A thread is no process of its own: that event is for all that is no fork.
+            (libc::PTRACE_EVENT_CLONE, role, _) => role,
+            (_, Role::Launcher, 0) => self.first_child,
+            (_, Role::Launcher | Role::Helper, _) => Role::Helper,
+            (_, Role::Watcher | Role::Init, _) => Role::Init,
         };
-        parent.children += 1;
+        parent.children += usize::from(event != libc::PTRACE_EVENT_CLONE);
         self.tracees
             .insert(child, Tracee { role, children: 0, inside: None, is_the_command: false });
         if self.unknown.remove(&child) {

@@ -27,6 +27,8 @@ use crate::kernel::user::IdMap;
 use crate::step::{Actor, Step};
 
 pub use command::command;
+pub use network::NAMES;
+
 use command::workdir;
 use devices::devices;
 use root::{hidden, into_the_root, kernel_file_systems, root_file_system, staging};
@@ -160,6 +162,7 @@ fn launcher(spec: &Spec) -> Result<Vec<Op>> {
     // Early, so that it goes last: who waits for that finds all else gone. But
     // it says which address was taken, if one was.
     ops.insert(ops.len().min(1), record.into());
+    ops.extend(network::names(spec)?);
     if let Some(own) = &spec.keep {
         ops.extend(kept::plan(spec, own));
     }
@@ -202,6 +205,7 @@ fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
         write("/etc/hosts", &network::hosts(spec), "names that need no server"),
         write("/etc/resolv.conf", &literal(&servers), "the host's name servers, in a copy"),
     ];
+    ops.extend(network::attach_names(spec));
     ops.extend(network::inside(spec));
     ops
 }

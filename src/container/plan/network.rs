@@ -1,8 +1,13 @@
 //! The container's network: which namespace, and what is in it.
 
 use crate::container::network::bridge::{BRIDGE, Wiring};
+use crate::container::plan::ROOT;
+use crate::container::registry;
 use crate::container::spec::{Helper, NetworkKind, Spec};
+use crate::error::Result;
+use crate::kernel::detached::{Attach, OpenTree};
 use crate::kernel::helper::UserNet;
+use crate::kernel::hosts::ShareName;
 use crate::kernel::netlink::LinkUp;
 use crate::kernel::netlink::nft::Forward;
 use crate::kernel::netns::EnterNet;
@@ -80,18 +85,34 @@ pub fn inside(spec: &Spec) -> Vec<Op> {
     }
 }
 
-/// /etc/hosts: names that need no server. Those of containers that are started
-/// later are not in it.
+/// What the descriptor of its names is called.
+pub const NAMES: &str = "names";
+
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n";
+
+/// Names that need no server: of its own alone, a file in its root.
 pub fn hosts(spec: &Spec) -> String {
-    let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n".to_owned();
-    let name = literal(&spec.hostname);
+    match spec.network.kind {
+        NetworkKind::Bridge => LOCALHOST.to_owned(),
+        _ => format!("{LOCALHOST}127.0.1.1\t{}\n", literal(&spec.hostname)),
+    }
+}
+
+/// Of all on the bridge, a file out here that is kept up to date, held to be mounted.
+pub fn names(spec: &Spec) -> Result<Vec<Op>> {
     if spec.network.kind != NetworkKind::Bridge {
-        return hosts + &format!("127.0.1.1\t{name}\n");
+        return Ok(Vec::new());
     }
+    let path = literal(&registry::hosts(&spec.id)?.to_string_lossy());
     let also = if spec.name == spec.hostname { String::new() } else { format!(" {}", spec.name) };
-    hosts.push_str(&format!("$address\t{name}{also}\n"));
-    for (address, name) in &spec.network.neighbours {
-        hosts.push_str(&literal(&format!("{address}\t{name}\n")));
-    }
-    hosts
+    let line = format!("$address\t{} # {}", literal(&format!("{}{also}", spec.hostname)), spec.id);
+    let share = ShareName { path: path.clone(), head: LOCALHOST.to_owned(), line };
+    Ok(vec![share.into(), OpenTree { source: path, name: NAMES.to_owned() }.into()])
+}
+
+/// That file on /etc/hosts.
+pub fn attach_names(spec: &Spec) -> Option<Op> {
+    let (name, root, path) = (NAMES.to_owned(), ROOT.to_owned(), "/etc/hosts".to_owned());
+    let shell = format!("mount --bind {}.hosts {root}{path}", spec.id);
+    (spec.network.kind == NetworkKind::Bridge).then(|| Attach { name, root, path, shell }.into())
 }

@@ -61,8 +61,6 @@ pub struct Network {
     pub forwards: Vec<Forward>,
     /// Name servers instead of the host's.
     pub dns: Vec<IpAddr>,
-    /// Containers already running on the bridge: address and name.
-    pub neighbours: Vec<(String, String)>,
 }
 
 impl Network {
@@ -109,7 +107,7 @@ impl Network {
             text.parse().map_err(|_| usage(format!("--dns {text}: this is no IP address")))
         };
         let dns = dns.iter().map(server).collect::<Result<_>>()?;
-        Ok(Self { kind, forwards, dns, neighbours: Vec::new() })
+        Ok(Self { kind, forwards, dns })
     }
 
     /// What /etc/resolv.conf says, from the host's.
