@@ -10,6 +10,7 @@ use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
 use crate::container::kept;
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
+use crate::container::network::bridge;
 use crate::container::passwd::{Accounts, User};
 use crate::container::plan;
 use crate::container::spec::{
@@ -57,6 +58,11 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let network = network(&args.network, &machine)?;
     let asked = Asked { group, rights, files, limits, oom_score, network };
+    if asked.network.kind == NetworkKind::Bridge
+        && let Some(barrier) = bridge::barrier(bridge::BRIDGE)
+    {
+        screen.warn(&barrier);
+    }
     if args.rights.privileged {
         warn_of_privileged(&machine, screen);
     }

@@ -81,6 +81,33 @@ fn hostile_connections_change_nothing() {
     assert_eq!(ran.stderr.matches("Error:").count(), 11, "{}", ran.whole());
 }
 
+/// As Docker leaves it: what is passed on is dropped, but for what somebody lets through.
+#[test]
+fn rules_that_drop_what_is_passed_on_are_told_with_the_remedy() {
+    need!(root);
+    need!(tool "nft");
+    need!(tool "iptables");
+    need!(tool "busybox");
+    let script = format!(
+        r#"{OUTSIDE}; cd /mnt; ip netns add uth-in; ip netns exec uth-in ip link set lo up
+        out() {{ ip netns exec uth-in busybox ping -c 1 -W $1 192.0.2.2; }}
+        remedy() {{ tr '
+' ' ' <$1 | tr -s ' ' | cut -d'`' -f2; }}
+        $UTH netns connect uth-in 2>none; ! grep Warning none; out 5; $UTH netns connect uth-in --undo
+        nft 'add table ip filter; add chain ip filter FORWARD {{ type filter hook forward priority 0; policy drop; }}'
+        nft list ruleset >theirs
+        $UTH netns connect uth-in 2>told; ! out 1; grep 'chain FORWARD of table ip filter' told
+        nft delete table ip "$(nft list tables | grep -o 'under-the-hood-.*')"; nft list ruleset | cmp - theirs
+        $UTH cleanup; $UTH netns connect uth-in 2>told; remedy told | sh -ex; out 5
+        $UTH netns connect uth-in 2>none; ! grep Warning none
+        nft flush ruleset; $UTH cleanup
+        iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER
+        $UTH netns connect uth-in 2>told; ! out 1; grep DOCKER-USER told; remedy told | sh -ex; out 5
+        $UTH netns connect uth-in 2>none; ! grep Warning none; $UTH netns connect uth-in --undo"#
+    );
+    private(&Uth::new(), &script).ok();
+}
+
 /// Fetches a page, and prints the line we know.
 const GET: &str = r#"
     use IO::Socket::INET;

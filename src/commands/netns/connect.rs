@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::cli::netns::Connect;
-use crate::container::network::bridge::{Wiring, check_interface};
+use crate::container::network::bridge::{Wiring, barrier, check_interface};
 use crate::container::network::connect::{self as wiring, Cable};
 use crate::container::network::place::{self, Place};
 use crate::error::{Error, Result};
@@ -21,6 +21,9 @@ pub fn run(proc: &Path, args: &Connect, global: &Global, screen: &mut Screen) ->
     let cables = wiring::cables(&place)?;
     if args.undo {
         return undo(args, &cables, global, screen);
+    }
+    if let Some(barrier) = barrier(&args.bridge) {
+        screen.warn(&barrier);
     }
     if let Some(cable) = cables.first() {
         let address = cable.address.clone().unwrap_or_default();

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::kernel::files::WriteFile;
 use crate::kernel::netlink::lease::{FORWARD, MARK, Subnet, TakeAddress};
 use crate::kernel::netlink::nft::{Forward, NatTable};
-use crate::kernel::netlink::{AddressAdd, BridgeAdd, LinkSet, LinkUp, RouteAdd, VethAdd};
+use crate::kernel::netlink::{
+    AddressAdd, BridgeAdd, LinkSet, LinkUp, Protocol, RouteAdd, Socket, VethAdd, barrier,
+};
 use crate::kernel::op::Op;
 
 /// The bridge that containers get unless another is asked for.
@@ -88,6 +90,21 @@ impl Wiring {
             RouteAdd { inside }.into(),
         ]
     }
+}
+
+/// A warning, with the remedy, where rules of others drop what a bridge passes on.
+/// Where they cannot be read, making our own fails in a moment, and says why.
+pub fn barrier(bridge: &str) -> Option<String> {
+    let socket = Socket::open(Protocol::Netfilter).ok()?;
+    let barrier = barrier::find(&socket, bridge).ok()??;
+    Some(format!(
+        "chain {} of table {} drops what is passed on between interfaces, as Docker and firewalls set it: \
+         from behind {bridge} nothing beyond this machine is reached. It is not ours to change; \
+         `{}` lets {bridge} through.",
+        barrier.chain,
+        barrier.table,
+        barrier.remedy(bridge)
+    ))
 }
 
 /// A name that the kernel takes for an interface (15 bytes, no slash, no space).

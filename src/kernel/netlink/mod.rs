@@ -4,12 +4,13 @@
 //! [`socket`](Socket) is the conversation, [`links`] and [`routes`] read what a
 //! namespace has (rtnetlink(7)), [`diag`] who listens in it (sock_diag(7)),
 //! [`inside`] asks in another namespace. [`change`] holds the operations on
-//! interfaces, [`lease`] finds a free address, [`nft`] is about packet rules;
-//! [`unmake`] takes all of it back.
+//! interfaces, [`lease`] finds a free address, [`nft`] is about packet rules and
+//! [`barrier`] about those of others that would stop us; [`unmake`] takes all of it back.
 //! The netlink crates change often; nothing outside this room knows them.
 //! sock_diag is two small structures, written and read here: a crate for it
 //! would be a second pinned dependency for forty lines.
 
+pub mod barrier;
 mod change;
 pub mod diag;
 pub mod inside;

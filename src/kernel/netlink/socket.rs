@@ -58,27 +58,40 @@ impl Socket {
     }
 
     /// Sends one request; every answer's type and content, until the kernel
-    /// says that this was all.
+    /// says that this was all. A list that changed while it was read is read again.
     pub fn ask(&self, kind: u16, flags: u16, body: &[u8]) -> Result<Vec<(u16, Vec<u8>)>> {
+        let mut answers = self.ask_once(kind, flags, body);
+        for _ in 0..10 {
+            match answers {
+                Err(ref error) if error.is(Errno::EINTR) => {
+                    answers = self.ask_once(kind, flags, body);
+                }
+                _ => break,
+            }
+        }
+        answers
+    }
+
+    fn ask_once(&self, kind: u16, flags: u16, body: &[u8]) -> Result<Vec<(u16, Vec<u8>)>> {
         let wanted = if flags & DUMP == DUMP { flags } else { flags | NLM_F_ACK };
         self.send(&message(kind, wanted | NLM_F_REQUEST, 1, body))?;
-        let mut answers = Vec::new();
+        let (mut answers, mut changed) = (Vec::new(), false);
         // As large as any single answer of the kernel's.
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let length = self.receive(&mut buffer)?;
             for (header, body) in Messages(&buffer[..length]) {
+                // Something changed while it was listed: the list may lack something. It is
+                // heard to its end all the same, or the next answer would begin with its rest.
+                changed |= header.flags & NLM_F_DUMP_INTR != 0;
                 match header.kind {
                     // Each carries how it went.
-                    NLMSG_DONE | NLMSG_ERROR => return errno(body).map(|()| answers),
-                    kind if header.flags & NLM_F_DUMP_INTR == 0 => {
-                        answers.push((kind, body.to_vec()));
-                    }
-                    // Something changed while it was listed: the list may lack something.
-                    _ => {
+                    NLMSG_DONE | NLMSG_ERROR if !changed => return errno(body).map(|()| answers),
+                    NLMSG_DONE | NLMSG_ERROR => {
                         return Err(Error::call("recv(netlink)", Errno::EINTR)
                             .said("the list changed while it was read"));
                     }
+                    kind => answers.push((kind, body.to_vec())),
                 }
             }
         }
@@ -122,16 +135,8 @@ impl Socket {
     ) -> Result<Vec<RouteNetlinkMessage>> {
         let mut body = vec![0; request.buffer_len()];
         request.serialize(&mut body);
-        let ask = || self.ask(request.message_type(), flags, &body);
-        // A list that changed while it was read is read again.
-        let mut answers = ask();
-        for _ in 0..10 {
-            match answers {
-                Err(ref error) if error.is(Errno::EINTR) => answers = ask(),
-                _ => break,
-            }
-        }
-        answers?.iter().map(|(kind, body)| parsed(*kind, body)).collect()
+        let answers = self.ask(request.message_type(), flags, &body)?;
+        answers.iter().map(|(kind, body)| parsed(*kind, body)).collect()
     }
 
     /// From here on [`Socket::news`] hears of changes of these groups (`RTMGRP_*`).
