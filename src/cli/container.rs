@@ -21,6 +21,19 @@ pub struct ProcessFlags {
     pub user: Option<String>,
 }
 
+/// What is to be run somewhere else: all that comes after the TARGET.
+#[derive(Debug, Clone, Args)]
+pub struct CommandLine {
+    /// The command and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "CMD"
+    )]
+    pub command: Vec<String>,
+}
+
 /// What a container may do.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RightsFlags {
@@ -67,14 +80,9 @@ pub struct Exec {
     pub privileged: bool,
     /// The container's name, or the beginning of its id
     pub target: String,
-    /// The command and its arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "CMD"
-    )]
-    pub command: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub line: CommandLine,
 }
 
 /// Stop a container: SIGTERM, then SIGKILL after a time.

@@ -5,6 +5,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::cli::container::CommandLine;
+
 /// Network namespaces: find them, name them, look and work inside them.
 ///
 /// A TARGET is a pid, a container (NAME or ENGINE:NAME), or a name that `ip
@@ -22,7 +24,7 @@ pub enum Netns {
     /// Who listens on which address and port, in every network namespace
     #[command(after_long_help = crate::commands::netns::ports_columns())]
     Ports(Ports),
-    /// Run a command in the network namespace, and only in that
+    /// Run a command of this machine in the network namespace, and only in that
     Exec(Exec),
     /// Give it a name, so that `ip netns` finds it
     ///
@@ -68,14 +70,9 @@ pub struct Exec {
     pub mount: bool,
     /// A pid, a container, or a name under /run/netns
     pub target: String,
-    /// The command and its arguments, of this machine
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "CMD"
-    )]
-    pub command: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub line: CommandLine,
 }
 
 /// `netns expose`

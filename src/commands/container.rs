@@ -48,7 +48,7 @@ fn entering_process(args: &Exec, container: &Container) -> Result<Process> {
             accounts.find(Some(given))?
         }
     };
-    let mut process = process(args.command.clone(), &env, flags, args.tty, user)?;
+    let mut process = process(args.line.command.clone(), &env, flags, args.tty, user)?;
     process.limits.clone_from(&container.limits);
     process.oom_score = container.oom_score;
     if flags.workdir.is_none() {

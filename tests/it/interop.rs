@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Ran, Uth};
 use crate::images::Fixture;
+use crate::netns::{all_known, documents};
 
 /// A container in somebody else's engine, as long as this value lives.
 pub struct Engine {
@@ -149,6 +150,7 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
         }
     }
     listed_once(&uth, name, engine, &container.pid);
+    exposed_and_hidden(&uth, name, &container.pid);
     layers_are_told(&uth, name, &container);
     if ["docker", "containerd", "podman"].contains(&name) {
         limits_are_read(&uth, &container);
@@ -242,6 +244,34 @@ fn layers_are_told(uth: &Uth, name: &str, container: &Engine) {
         json!(json["layers"].as_array().unwrap().len() - 2),
         "the lowest"
     );
+}
+
+/// The article's way: exposed by pid, the engine's container is in ip's list; ip
+/// and ss see in there what our tables say; hidden, it is as it was. Names are
+/// given in a mount namespace of the test's own.
+fn exposed_and_hidden(uth: &Uth, name: &str, pid: &str) {
+    let script = format!(
+        r#"set -e; mkdir -p /run/netns; mount -t tmpfs names /run/netns
+        nsenter -t {pid} -n busybox nc -l -p 8001 & server=$!; trap 'kill $server' EXIT
+        until nsenter -t {pid} -n ss -Hlnt | grep -q :8001; do sleep 0.05; done
+        [ $($UTH netns expose {pid}) = {pid} ]; ip netns list | grep -w {pid} >&2
+        ip netns exec {pid} ip -j addr; $UTH --format json netns addr {pid}
+        $UTH --format json netns addr netns:{pid}
+        ip netns exec {pid} ss -Hlnt | sort >theirs; nsenter -t {pid} -n ss -Hlnt | sort >inside; cmp theirs inside >&2
+        $UTH --format json netns ports; stat -Lc %i /proc/{pid}/ns/net
+        $UTH netns hide {pid} >&2; [ -z "$(ls /run/netns)" ]; ! grep /run/netns/ /proc/self/mountinfo >&2"#
+    );
+    let mut unshare = uth.beside("unshare");
+    unshare.current_dir(uth.home()).args(["--mount", "sh", "-c", &script]);
+    let ran = uth.wait(unshare).ok();
+    let [theirs, by_pid, by_name, ports, inode] = documents(&ran).try_into().unwrap();
+    assert_eq!(all_known(&by_pid["interfaces"]), all_known(&theirs), "{name}: {}", ran.whole());
+    assert_eq!(by_pid["interfaces"], by_name["interfaces"], "{name}");
+    let ours: Vec<_> =
+        ports["listeners"].as_array().unwrap().iter().filter(|l| l["ns"] == inode).collect();
+    let sockets = std::fs::read_to_string(uth.home().join("theirs")).unwrap();
+    assert_eq!(ours.len(), sockets.lines().count(), "{name}: {sockets}{}", ran.whole());
+    assert!(ours.iter().any(|listener| listener["port"] == 8001), "{name}: {}", ran.whole());
 }
 
 macro_rules! engines {

@@ -15,13 +15,13 @@ fn private(uth: &Uth, script: &str) -> Ran {
 }
 
 /// Each line of a script's output as JSON.
-fn documents(ran: &Ran) -> Vec<Value> {
+pub fn documents(ran: &Ran) -> Vec<Value> {
     let stream = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<Value>();
     stream.map(|value| value.unwrap_or_else(|error| panic!("{error}: {}", ran.whole()))).collect()
 }
 
 /// Name, index, largest packet, addresses, flags.
-type Known = (String, u64, u64, Vec<String>, Vec<String>);
+pub type Known = (String, u64, u64, Vec<String>, Vec<String>);
 
 /// What `ip -j addr` and `netns addr` both know of an interface.
 fn known(interface: &Value) -> Known {
@@ -47,7 +47,7 @@ fn known(interface: &Value) -> Known {
     )
 }
 
-fn all_known(interfaces: &Value) -> Vec<Known> {
+pub fn all_known(interfaces: &Value) -> Vec<Known> {
     interfaces.as_array().unwrap().iter().map(known).collect()
 }
 
@@ -285,6 +285,8 @@ fn without_root_there_is_a_word_and_our_own_can_be_read() {
     let pid = std::process::id().to_string();
     uth.run(["netns", "expose", &pid, "--name", "uth-user"]).one_error(1);
     uth.run(["netns", "addr", "1"]).one_error(1);
+    uth.run(["netns", "connect", "1"]).one_error(1);
+    uth.run(["netns", "connect", &pid]).one_error(1);
     uth.run(["netns", "addr", &pid]).ok();
     let id = uth.run(["run", "-d", "--name", "box", "base", "sleep", "60"]).ok().stdout;
     let addr = uth.run(["--format", "json", "netns", "addr", "box"]).ok();

@@ -43,7 +43,7 @@ fn plan(place: &Place, args: &Exec) -> Vec<Op> {
     if args.mount {
         ops.extend(mounts(&place.label));
     }
-    ops.push(Become { argv: args.command.clone() }.into());
+    ops.push(Become { argv: args.line.command.clone() }.into());
     ops
 }
 

@@ -123,7 +123,7 @@ impl Engine {
 }
 
 /// The needs that are one word.
-const WORDS: [(&str, Need); 11] = [
+const WORDS: [(&str, Need); 12] = [
     ("root", Need::Root),
     ("container", Need::Container),
     ("container-network", Need::ContainerNetwork),
