@@ -24,7 +24,7 @@ pub enum Netns {
     /// Who listens on which address and port, in every network namespace
     #[command(after_long_help = crate::commands::netns::ports_columns())]
     Ports(Ports),
-    /// Run a command of this machine in the network namespace, and only in that
+    /// Run a command in the network namespace, and only in that
     Exec(Exec),
     /// Give it a name, so that `ip netns` finds it
     ///

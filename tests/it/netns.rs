@@ -59,6 +59,9 @@ const TWO: &str = "
     ip -n uth-a addr add fd09::1/64 dev left nodad
     ip -n uth-a link set left up; ip -n uth-b link set right up; ip -n uth-a link set lo up
     ip -n uth-a route add default via 10.9.0.2
+    # The kernel adds a link-local address when it sees the other end up: not before is it quiet.
+    quiet() { for i in $(seq 400); do ip -n $1 addr show dev $2 | grep -q fe80 && return; sleep 0.05; done; }
+    quiet uth-a left; quiet uth-b right
 ";
 
 #[test]
