@@ -259,7 +259,7 @@ fn exposed_and_hidden(uth: &Uth, name: &str, pid: &str) {
         $UTH --format json netns addr netns:{pid}
         ip netns exec {pid} ss -Hlnt | sort >theirs; nsenter -t {pid} -n ss -Hlnt | sort >inside; cmp theirs inside >&2
         $UTH --format json netns ports; stat -Lc %i /proc/{pid}/ns/net
-        $UTH netns hide {pid} >&2; [ -z "$(ls /run/netns)" ]; ! grep /run/netns/ /proc/self/mountinfo >&2"#
+        $UTH netns hide {pid} >&2; [ -z "$(ls /run/netns)" ]; ! grep " /run/netns/" /proc/self/mountinfo >&2"#
     );
     let mut unshare = uth.beside("unshare");
     unshare.current_dir(uth.home()).args(["--mount", "sh", "-c", &script]);
