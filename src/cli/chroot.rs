@@ -21,7 +21,7 @@ pub struct Chroot {
     /// pivot_root in a mount namespace of its own instead of chroot
     #[arg(long)]
     pub pivot: bool,
-    /// Keep the tree in this directory (absent or empty); it is yours then
+    /// Keep the tree in this directory (absent or empty); `cleanup` removes it
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
     /// Alpine: this version (default: the one that is here already, else the latest)

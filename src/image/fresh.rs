@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::effect::Effect;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::image::ahead;
@@ -13,6 +14,7 @@ use crate::image::unpack::{Options, Unpacked, unpack};
 use crate::kernel::files::{CopyTree, MakeDir};
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::{NewTree, Rename};
+use crate::kernel::undo::identity_of;
 use crate::kernel::watcher::Watch;
 use crate::step::{Actor, Observer, Step};
 
@@ -128,7 +130,7 @@ impl Plan {
     fn placing(&self) -> Option<Op> {
         let keep = self.keep.as_ref()?;
         let to = literal(&keep.to_string_lossy());
-        let why = "whole, or not at all; it is yours, and stays".to_owned();
+        let why = "whole, or not at all; it stays, written down as kept".to_owned();
         Some(Rename { from: format!("{}/tree", self.beside()), to, why }.into())
     }
 
@@ -191,8 +193,16 @@ impl Plan {
         match self.placing() {
             None => Ok((tree, unpacked)),
             Some(op) => {
-                op.perform(Actor::Launcher, &mut world, observer)?;
-                Ok((self.tree(), unpacked))
+                // Renamed, it is the same directory, by which it is known from now on.
+                let (kept, watch) = (self.tree(), world.watch()?);
+                let n = watch.intend(&Effect::Tree { path: kept.clone() })?;
+                watch.done(n, &identity_of(&tree)?)?;
+                watch.keep_tree(&kept)?;
+                op.perform(Actor::Launcher, &mut world, observer).or_else(|error| {
+                    world.watch()?.release(n)?;
+                    Err(error)
+                })?;
+                Ok((kept, unpacked))
             }
         }
     }

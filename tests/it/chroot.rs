@@ -62,10 +62,40 @@ fn what_is_kept_is_the_readers() {
     let keep = own.to_string_lossy().into_owned();
     uth.run(["chroot", "--keep", &keep, "base", "sh", "-c", "echo x > /made"]).ok();
     assert_eq!(fs::read_to_string(own.join("made")).unwrap(), "x\n");
-    assert_eq!(kept(&uth), [""; 0]);
+    let journals = kept(&uth);
+    assert!(matches!(&journals[..], [one] if one.starts_with("data/journal/")), "{journals:?}");
     let again = uth.run(["chroot", &keep, "cat", "/made"]).ok();
     assert_eq!(again.stdout, "x\n");
     uth.run(["chroot", "--keep", &keep, "base", "true"]).one_error(2);
+    let listed = uth.run(["cleanup", "--list", "--format", "json"]).ok();
+    assert!(
+        listed.stdout.contains("\"kept\"") && listed.stdout.contains(&keep),
+        "{}",
+        listed.whole()
+    );
+    // Another directory that has the name by now is not ours to remove.
+    let aside = uth.home().join("aside");
+    fs::rename(&own, &aside).unwrap();
+    fs::create_dir(&own).unwrap();
+    uth.run(["chroot", "base", "true"]).ok();
+    fs::rename(&own, uth.home().join("theirs")).unwrap();
+    fs::rename(&aside, &own).unwrap();
+    assert!(uth.run(["cleanup"]).ok().stdout.contains(&keep));
+    assert!(!own.exists() && uth.home().join("theirs").exists());
+    assert_eq!(kept(&uth), [""; 0]);
+}
+
+/// In a directory that is not there: nothing is made, and nothing is listed.
+#[test]
+fn what_could_not_be_kept_is_not_listed() {
+    need_chroot!();
+    let uth = Uth::new();
+    let parent = uth.home().join("parent");
+    fs::create_dir(&parent).unwrap();
+    let keep = parent.join("none/own").to_string_lossy().into_owned();
+    uth.run(["chroot", "--keep", &keep, "base", "true"]).one_error(125);
+    assert_eq!(kept(&uth), [""; 0]);
+    assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
 }
 
 #[test]
@@ -155,6 +185,8 @@ struct Mirror {
     asked: Arc<Mutex<Vec<String>>>,
     /// Answers with an archive are cut after so many bytes, as often as this says.
     cut: Arc<Mutex<(usize, u32)>>,
+    /// An archive comes in pieces, with a pause before each.
+    slow: Arc<Mutex<Option<Duration>>>,
     address: String,
 }
 
@@ -220,7 +252,14 @@ impl Mirror {
             }
             false => body.len(),
         };
-        stream.write_all(&body[..length])
+        let pause = self.slow.lock().unwrap().filter(|_| path.ends_with(".tar.gz"));
+        for piece in
+            body[..length].chunks(if pause.is_some() { length / 20 + 1 } else { length + 1 })
+        {
+            std::thread::sleep(pause.unwrap_or_default());
+            stream.write_all(piece)?;
+        }
+        Ok(())
     }
 }
 
@@ -301,6 +340,37 @@ fn alpine_is_fetched_resumed_verified_and_kept() {
     assert!(ran.stderr.contains("chroot base"), "{}", ran.whole());
 }
 
+/// On a terminal a bar, taken away at the end; elsewhere no more than lines.
+#[test]
+fn a_download_shows_how_far_it_is() {
+    use expectrl::{Eof, Expect, Session};
+    need_chroot!();
+    let uth = Uth::new();
+    let archive = archive(&uth);
+    let mirror = Mirror::start();
+    *mirror.slow.lock().unwrap() = Some(Duration::from_millis(50));
+    serve_latest(&mirror, "9.8.7", &archive, &hex(&archive));
+    let args = ["chroot", "--mirror", &mirror.address, "--refresh", "alpine", "true"];
+    let mut command = uth.command(args);
+    command.env("TERM", "xterm").stdin(std::process::Stdio::inherit()); // the new terminal
+    let mut session = Session::spawn(command).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(60)));
+    let shown = session.expect(Eof).unwrap();
+    let shown = String::from_utf8_lossy(shown.as_bytes()).into_owned();
+    for word in ["Alpine 9.8.7", "█", "MiB/s", "MiB came in"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    let last = shown.rsplit("MiB came in").next().unwrap();
+    assert!(!last.contains('█'), "it was not taken away: {shown}");
+
+    fs::remove_dir_all(uth.home().join("cache")).unwrap();
+    let piped = uth.run(args).ok();
+    assert!(!piped.stderr.contains(['█', '\r', '\u{1b}']), "{}", piped.whole());
+    assert!(piped.stderr.contains("Alpine 9.8.7: ") && piped.stderr.contains("MiB came in"));
+    let quiet = uth.run(["-q"].into_iter().chain(args)).ok();
+    assert_eq!(quiet.stderr, "", "{}", quiet.whole());
+}
+
 #[test]
 fn a_wrong_sum_is_refused_and_nothing_is_left() {
     need_chroot!();
@@ -324,11 +394,11 @@ fn a_wrong_sum_is_refused_and_nothing_is_left() {
             "true",
         ]);
         let ran = ran.one_error(125);
-        assert!(
-            ran.stderr.contains("this program carries") || ran.stderr.contains("program\n"),
-            "{}",
-            ran.whole()
-        );
+        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in ["the sum that this program carries", "assets/alpine.toml", "another --version"]
+        {
+            assert!(said.contains(word), "{word}: {}", ran.whole());
+        }
         assert_eq!(kept(&uth), [""; 0]);
     }
     // A version of which this program knows nothing comes with the mirror's word.

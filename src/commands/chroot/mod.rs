@@ -142,6 +142,12 @@ fn fresh(args: &Chroot, plan: &Plan, screen: &mut Screen) -> Result<u8> {
         }
     }
     let result = enter(args, &fresh.tree, screen);
+    if let Some(keep) = &args.keep {
+        screen.note(&format!(
+            "Kept in {}: `under-the-hood cleanup --list` shows it, `cleanup` removes it.",
+            keep.display()
+        ));
+    }
     for left in fresh.end() {
         screen.warn(&format!("could not be undone: {left}. `under-the-hood cleanup` tries again."));
     }

@@ -44,7 +44,9 @@ pub fn fetch(wanted: &Wanted, architecture: &str, observer: &mut dyn Observer) -
     let note = note_of(&path);
     std::fs::write(&note, format!("{sum} {word}\n")).tried(|| format!("write({note:?})"))?;
     observer.note(&match trust {
-        Trust::Pinned => format!("SHA-256 {sum}: the sum that this program carries."),
+        Trust::Pinned => format!(
+            "SHA-256 {sum}: the sum that this program carries, so the mirror alone cannot deceive you."
+        ),
         Trust::Published => format!(
             "SHA-256 {sum}: as the mirror says. That protects against a broken download, not against \
              a mirror that lies: whoever can change the archive there can change the sum beside it."
@@ -54,14 +56,18 @@ pub fn fetch(wanted: &Wanted, architecture: &str, observer: &mut dyn Observer) -
 }
 
 fn wrong_sum(release: &Release, trust: Trust, wanted: &str, found: &str) -> Error {
-    let whose = if trust == Trust::Pinned {
-        "the sum that this program carries"
-    } else {
-        "the sum that the mirror publishes"
+    let (whose, perhaps) = match trust {
+        Trust::Pinned => (
+            "the sum that this program carries",
+            "Or the sum in here is wrong: it is the one that other projects pin, not read from Alpine's \
+             own server (assets/alpine.toml); then another --version helps.",
+        ),
+        Trust::Published => ("the sum that the mirror publishes", ""),
     };
+    let hint = "It was refused and removed. A proxy may have changed it; try another mirror with --mirror.";
     Error::new(format!("verifying {}", release.address))
         .said(format!("its SHA-256 is {found}, and {whose} is {wanted}"))
-        .hint("It was refused and removed. A proxy may have changed it; try another mirror with --mirror.")
+        .hint(format!("{hint} {perhaps}").trim_end())
 }
 
 /// The sum beside the archive: `SUM  NAME`.

@@ -10,11 +10,12 @@ use std::io::BufRead;
 
 use tar::{EntryType, Header};
 
+use super::archive::BLOCK;
 use super::pax::{Extended, Time};
-use super::{Limits, broken, sparse, too_much};
+use super::{broken, sparse, too_much};
 use crate::error::{Error, Result};
 
-const BLOCK: usize = 512;
+pub use super::archive::Archive;
 
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,24 +64,7 @@ pub struct Member {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// An archive that is read from front to back.
-pub struct Archive<'a, R> {
-    source: R,
-    limits: &'a Limits,
-    /// Bytes read so far.
-    pub position: u64,
-    /// Bytes of the present member's content that nobody has asked for yet.
-    left: u64,
-    padding: u64,
-    global: Extended,
-}
-
-impl<'a, R: BufRead> Archive<'a, R> {
-    /// An archive, not compressed.
-    pub fn new(source: R, limits: &'a Limits) -> Self {
-        Self { source, limits, position: 0, left: 0, padding: 0, global: Extended::default() }
-    }
-
+impl<R: BufRead> Archive<'_, R> {
     /// The next member; what was not read of the one before is passed over.
     pub fn next_member(&mut self) -> Result<Option<Member>> {
         let mut local: Option<Extended> = None;
@@ -257,8 +241,8 @@ impl<'a, R: BufRead> Archive<'a, R> {
     fn header(&mut self) -> Result<Option<Header>> {
         let mut header = Header::new_old();
         let bytes = header.as_mut_bytes();
-        if self.source.fill_buf().map_err(unreadable)?.is_empty() {
-            return Ok(None); // some archives end without the two blocks of zeroes
+        if self.at_end()? {
+            return Ok(None);
         }
         self.exactly(bytes)?;
         if bytes.iter().all(|byte| *byte == 0) {
@@ -295,73 +279,6 @@ impl<'a, R: BufRead> Archive<'a, R> {
             self.consume(length);
         }
     }
-
-    fn content_is(&mut self, content: u64, passed_over: u64) {
-        self.left = content;
-        self.padding = (content.wrapping_add(passed_over)).wrapping_neg() % BLOCK as u64;
-        self.padding = self.padding.saturating_add(passed_over);
-    }
-
-    /// Some more of the present member's content; nothing at its end.
-    pub fn chunk(&mut self, most: u64) -> Result<&[u8]> {
-        let most = usize::try_from(most.min(self.left)).unwrap_or(usize::MAX);
-        if most == 0 {
-            return Ok(&[]);
-        }
-        let bytes = self.source.fill_buf().map_err(unreadable)?;
-        if bytes.is_empty() {
-            return Err(broken("it is cut off in the middle of a file"));
-        }
-        Ok(&bytes[..bytes.len().min(most)])
-    }
-
-    /// This much of the last chunk was used.
-    pub fn consume(&mut self, length: usize) {
-        self.source.consume(length);
-        self.left -= length as u64;
-        self.position += length as u64;
-    }
-
-    fn pass_over(&mut self) -> Result<()> {
-        self.left = self.left.saturating_add(std::mem::take(&mut self.padding));
-        while self.left > 0 {
-            let length = self.chunk(u64::MAX)?.len();
-            self.consume(length);
-            self.check_length()?;
-        }
-        Ok(())
-    }
-
-    fn exactly(&mut self, bytes: &mut [u8]) -> Result<()> {
-        self.source.read_exact(bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => broken("it is cut off"),
-            _ => unreadable(error),
-        })?;
-        self.position += bytes.len() as u64;
-        self.check_length()
-    }
-
-    /// A bomb may be all headers, or all zeroes after the end.
-    pub fn check_length(&self) -> Result<()> {
-        match self.position > self.limits.bytes {
-            true => Err(too_much("the archive", self.limits.bytes, "bytes")),
-            false => Ok(()),
-        }
-    }
-
-    /// Reads what comes after the last member, so that a checksum at the end of
-    /// compressed data is looked at.
-    pub fn finish(&mut self) -> Result<()> {
-        loop {
-            let length = self.source.fill_buf().map_err(unreadable)?.len();
-            if length == 0 {
-                return Ok(());
-            }
-            self.source.consume(length);
-            self.position += length as u64;
-            self.check_length()?;
-        }
-    }
 }
 
 /// A numeric field; one that is all blank is 0.
@@ -391,11 +308,4 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
 
 fn not_a_header(position: u64) -> Error {
     broken(format!("at byte {} there is no tar header", position.saturating_sub(BLOCK as u64)))
-}
-
-fn unreadable(error: std::io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(_) => Error::io("read(archive)", &error),
-        None => broken(format!("its compressed data is damaged: {error}")),
-    }
 }

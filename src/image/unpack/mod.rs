@@ -12,12 +12,15 @@
 //! empty: a layer of an image may say so.
 //!
 //! The way through here: [`compression`] finds out what the bytes are packed
-//! with, [`member`] reads the archive, [`name`] makes names safe, [`target`]
-//! makes the files, [`attributes`] gives them owner, mode and times,
+//! with, [`archive`] goes through the bytes, [`member`] reads what they say,
+//! [`name`] makes names safe, [`target`] makes the files, [`attributes`] gives
+//! them owner, mode and times, [`directories`] those of directories at the end,
 //! [`whiteout`] takes away what a layer hides.
 
+mod archive;
 mod attributes;
 pub mod compression;
+mod directories;
 pub mod member;
 pub mod name;
 pub mod pax;

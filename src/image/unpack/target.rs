@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, ftruncate,
-    futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::attributes::Attributes;
+use super::directories::Directories;
 use super::member::{Archive, Content, Kind, Member};
 use super::name::{Name, shown};
 use super::{Options, Unpacked, broken, too_much, whiteout};
@@ -36,11 +36,7 @@ pub struct Target<'a> {
     root: Root,
     options: &'a Options,
     parents: HashMap<Vec<u8>, Rc<OwnedFd>>,
-    /// Directories get their mode and times last: what comes into them changes both.
-    directories: HashMap<Identity, (Vec<u8>, Attributes)>,
-    /// Where whiteouts count: directories of layers below, and the times that they
-    /// keep, although something comes into them or goes.
-    below: HashMap<Identity, (Vec<u8>, Timestamps)>,
+    directories: Directories,
     /// What this archive made or named; noted only where whiteouts count.
     pub made: HashSet<Identity>,
     pub unpacked: Unpacked,
@@ -50,8 +46,9 @@ impl<'a> Target<'a> {
     /// The directory that becomes the tree's root.
     pub fn new(root: Root, options: &'a Options) -> Self {
         let unpacked = Unpacked::default();
-        let (parents, directories, below, made) = Default::default();
-        Self { root, options, parents, directories, below, made, unpacked }
+        let (parents, made) = Default::default();
+        let directories = Directories::new(options.whiteouts);
+        Self { root, options, parents, directories, made, unpacked }
     }
 
     /// Makes one member.
@@ -101,7 +98,7 @@ impl<'a> Target<'a> {
         }
         let root = self.root.directory(b"").tried(|| "open(root of the tree)")?;
         let stat = fstat(root).tried(|| "fstat(root of the tree)")?;
-        self.directories.insert(identity(&stat), (Vec::new(), Attributes::of(member)));
+        self.directories.note(&stat, Vec::new(), Attributes::of(member));
         Ok(())
     }
 
@@ -111,12 +108,12 @@ impl<'a> Target<'a> {
             return Ok(Rc::clone(parent));
         }
         let call = || format!("openat2(\"{}\", RESOLVE_IN_ROOT)", shown(name));
-        let found = match self.root.directory(name) {
+        let found = match self.directories.find(&self.root, name) {
             Err(Errno::NOENT) => self.root.made(name),
             other => other,
         };
         let parent = Rc::new(found.tried(call)?);
-        self.keep_times(name, &parent)?;
+        self.directories.enter(&parent, name).tried(call)?;
         if self.parents.len() >= MOST_OPEN {
             self.parents.clear();
         }
@@ -172,7 +169,12 @@ impl<'a> Target<'a> {
         if self.options.whiteouts {
             self.made.insert(identity(&stat));
         }
-        self.directories.insert(identity(&stat), (path, attributes));
+        if made.is_err() {
+            let there = self.directories.find(&self.root, &path);
+            let call = || format!("openat2(\"{}\")", shown(&path));
+            there.and_then(|there| self.directories.enter(&there, &path)).tried(call)?;
+        }
+        self.directories.note(&stat, path, attributes);
         Ok(())
     }
 
@@ -200,7 +202,7 @@ impl<'a> Target<'a> {
         let call = || format!("link(\"{}\", \"{}\")", shown(to), shown(name));
         let from = match self.parents.get(&other.parent) {
             Some(from) => Rc::clone(from),
-            None => Rc::new(self.root.directory(&other.parent).tried(call)?),
+            None => Rc::new(self.directories.find(&self.root, &other.parent).tried(call)?),
         };
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let source = statat(&from, last, flags).tried(call)?;
@@ -295,27 +297,14 @@ impl<'a> Target<'a> {
 
     /// Takes away what a layer below has under this name, or in this directory.
     fn hide(&mut self, parent: &[u8], hidden: whiteout::Hidden<'_>) -> Result<()> {
-        let directory = match self.root.directory(parent) {
+        let call = || format!("openat2(\"{}\")", shown(parent));
+        let directory = match self.directories.find(&self.root, parent) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // then there is nothing to hide
-            other => other.tried(|| format!("openat2(\"{}\")", shown(parent)))?,
+            other => other.tried(call)?,
         };
-        self.keep_times(parent, &directory)?;
+        self.directories.enter(&directory, parent).tried(call)?;
         self.forget_parents();
         whiteout::hide(&directory, hidden, &self.made)
-    }
-
-    /// A layer that only puts something into a directory says nothing of its times.
-    fn keep_times(&mut self, name: &[u8], directory: &OwnedFd) -> Result<()> {
-        if self.options.whiteouts {
-            let stat = fstat(directory).tried(|| "fstat()")?;
-            let nanos = stat.st_mtime_nsec.cast_signed();
-            let times = Timestamps {
-                last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-                last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: nanos },
-            };
-            self.below.entry(identity(&stat)).or_insert_with(|| (name.to_vec(), times));
-        }
-        Ok(())
     }
 
     fn note(&mut self, file: &OwnedFd) -> Result<()> {
@@ -334,31 +323,10 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Gives directories their modes and times, the deepest first: one that may
-    /// not be entered must not hide another.
+    /// What is left to do when the archive has been read.
     pub fn finish(mut self) -> Result<Unpacked> {
         self.forget_parents();
-        for (expected, (path, times)) in self.below.drain() {
-            let Ok(directory) = self.root.readable(&path) else { continue };
-            let call = || format!("futimens(\"{}\")", shown(&path));
-            let same = identity(&fstat(&directory).tried(call)?) == expected;
-            if same && !self.directories.contains_key(&expected) {
-                futimens(&directory, &times).tried(call)?;
-            }
-        }
-        let mut directories: Vec<_> = self.directories.drain().collect();
-        let depth = |path: &[u8]| {
-            path.iter().filter(|byte| **byte == b'/').count() + usize::from(!path.is_empty())
-        };
-        directories.sort_by_key(|(_, (path, _))| std::cmp::Reverse(depth(path)));
-        for (expected, (path, attributes)) in directories {
-            // It may be gone, or something else may have its name by now.
-            let Ok(directory) = self.root.readable(&path) else { continue };
-            let call = || format!("fchown, fchmod(\"{}\")", shown(&path));
-            if identity(&fstat(&directory).tried(call)?) == expected {
-                attributes.set(&directory, &mut self.unpacked.left_out).tried(call)?;
-            }
-        }
+        self.directories.finish(&self.root, &mut self.unpacked.left_out)?;
         Ok(self.unpacked)
     }
 }
