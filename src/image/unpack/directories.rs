@@ -87,7 +87,7 @@ impl Directories {
     /// entered must not hide another.
     pub fn finish(self, root: &Root, left_out: &mut LeftOut) -> Result<()> {
         let depth = |path: &[u8]| {
-            path.iter().filter(|byte| **byte == b'/').count() + usize::from(!path.is_empty())
+            path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count()
         };
         let mut directories: Vec<_> = self.last.into_iter().collect();
         directories.sort_by_key(|(_, (path, _))| std::cmp::Reverse(depth(path)));
