@@ -86,9 +86,8 @@ impl Directories {
     /// Gives them their modes and times, the deepest first: one that may not be
     /// entered must not hide another.
     pub fn finish(self, root: &Root, left_out: &mut LeftOut) -> Result<()> {
-        let depth = |path: &[u8]| {
-            path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count()
-        };
+        let depth =
+            |path: &[u8]| path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
         let mut directories: Vec<_> = self.last.into_iter().collect();
         directories.sort_by_key(|(_, (path, _))| std::cmp::Reverse(depth(path)));
         for (expected, (path, last)) in directories {
