@@ -9,9 +9,9 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 /// How often a line is written where nothing can be written over.
 const NOW_AND_THEN: Duration = Duration::from_secs(5);
 
-/// Labels longer than this are cut, so that a bar fits beside them.
+/// A bar; labels are cut, so that it fits beside them. And where no total is known.
 const KNOWN: &str = "{msg:!22} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-const UNKNOWN: &str = "{msg:!22} {bytes} {bytes_per_sec}";
+const UNKNOWN: &str = "{msg:!22} {bytes}";
 
 /// All that is going on, by label.
 #[derive(Default)]

@@ -357,7 +357,7 @@ fn a_download_shows_how_far_it_is() {
     session.set_expect_timeout(Some(Duration::from_secs(60)));
     let shown = session.expect(Eof).unwrap();
     let shown = String::from_utf8_lossy(shown.as_bytes()).into_owned();
-    for word in ["Alpine 9.8.7", "█", "MiB/s", "MiB came in"] {
+    for word in ["Alpine 9.8.7", "█", "iB/s", "MiB came in"] {
         assert!(shown.contains(word), "{word}: {shown}");
     }
     let last = shown.rsplit("MiB came in").next().unwrap();
