@@ -164,7 +164,7 @@ mod tests {
         mine.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
         set_capabilities(None, mine).unwrap();
         fs::create_dir(root.join("checked")).unwrap();
-        fs::set_permissions(root.join("checked"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("checked"), fs::Permissions::from_mode(0o000)).unwrap();
         assert!(fs::write(root.join("checked/x"), "").is_err(), "modes do not hold here");
         let options = Options { whiteouts: true, ..Options::default() };
         for layer in layers {
