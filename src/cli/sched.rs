@@ -1,4 +1,4 @@
-//! The scheduler: `sched ps`, `sched race`.
+//! The scheduler: `sched ps`, `sched set`, `sched race`, `sched rt`.
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -17,6 +17,91 @@ pub enum Sched {
     /// its own counters say what it did. They end with the race, and with this
     /// program.
     Race(Race),
+    /// Give a process another class, priority, nice value, or other CPUs
+    ///
+    /// All its threads get them; what is not said stays as it is. What they had is
+    /// written down: `sched set TARGET --back` gives it back, and `cleanup` does.
+    Set(Set),
+    /// What keeps real-time tasks from starving the machine, read and tried
+    ///
+    /// Reads the fair server, RT throttling and the cgroup's real-time budget, then
+    /// lets a SCHED_FIFO loop that never waits run beside an ordinary one, for a few
+    /// seconds on one CPU: what is left for the ordinary one is what the kernel
+    /// keeps. Another CPU stays free, and both loops end by themselves.
+    Rt(Rt),
+}
+
+/// `sched set`
+#[derive(Debug, Args)]
+pub struct Set {
+    /// A pid, a container's name or id, or ENGINE:NAME
+    pub target: String,
+    /// The class
+    #[arg(long, value_enum, value_name = "CLASS")]
+    pub policy: Option<PolicyName>,
+    /// In fifo and rr: 1 to 99, the highest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub priority: Option<u32>,
+    /// In other and batch: -20, the greediest, to 19
+    #[arg(long, value_name = "N", allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Option<i32>,
+    /// In deadline: so much CPU time in each period, as 10ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub runtime: Option<u64>,
+    /// In deadline: by then it has had it [default: the period]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub deadline: Option<u64>,
+    /// In deadline: how long a period is, as 100ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub period: Option<u64>,
+    /// The CPUs it may run on, as 0-2,5
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<String>,
+    /// Give back what it had
+    #[arg(long, conflicts_with_all = ["policy", "priority", "nice", "runtime", "deadline", "period", "cpus"])]
+    pub back: bool,
+}
+
+/// `sched rt`
+#[derive(Debug, Args)]
+pub struct Rt {
+    /// How long it is tried, 2 to 10
+    #[arg(long, value_name = "SECONDS", default_value_t = 4,
+        value_parser = clap::value_parser!(u64).range(2..=10))]
+    pub seconds: u64,
+    /// On which CPU; without it the last one that this shell may use
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<usize>,
+    /// Only read, try nothing
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// The classes, as they can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PolicyName {
+    Other,
+    Batch,
+    Idle,
+    Fifo,
+    Rr,
+    Deadline,
+}
+
+/// `10ms`: nanoseconds.
+fn duration(text: &str) -> Result<u64, String> {
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[unit..] {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return Err("a time with its unit: 500us, 10ms, 1s".to_owned()),
+    };
+    let number: Option<u64> = text[..unit].parse().ok();
+    number.and_then(|number| number.checked_mul(factor)).ok_or_else(|| "a time: 10ms".to_owned())
 }
 
 /// `sched race`

@@ -9,7 +9,8 @@
 //! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
 //! lays two side by side; [`network`] is about network namespaces,
 //! [`limited`] about a command that has limits and nothing else, [`race`] about
-//! processes that want the same CPU.
+//! processes that want the same CPU, [`schedule`] about one that is to be scheduled
+//! otherwise.
 
 pub mod attach;
 pub mod chroot;
@@ -28,6 +29,7 @@ pub mod passwd;
 pub mod plan;
 pub mod race;
 pub mod registry;
+pub mod schedule;
 pub mod spec;
 pub mod stop;
 pub mod survey;

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::container::limited;
+use crate::effect::Policy;
 use crate::error::Result;
 use crate::home::Place;
 use crate::kernel::cgroup::limit::{self, Limits};
 use crate::kernel::op::{Op, Slots, World, describe, perform_all};
 use crate::kernel::scheduler::hog::{self, GATE, Hogs};
-use crate::kernel::scheduler::{Class, SetAffinity, SetPolicy, StartHog, autogroup, weight};
+use crate::kernel::scheduler::{SetAffinity, SetPolicy, StartHog, autogroup, weight};
 use crate::kernel::watcher::Watch;
 use crate::step::{Actor, Observer, Step};
 
@@ -30,8 +31,8 @@ const SPARE: u64 = 3;
 /// Who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Racer {
-    /// Its nice value.
-    pub nice: i32,
+    /// How it is scheduled.
+    pub policy: Policy,
     /// The weight of its group (100 is ordinary), if it has one of its own.
     pub group: Option<u64>,
 }
@@ -123,7 +124,7 @@ impl Request {
     /// What each racer weighs, by this rule.
     pub fn weights(&self, rule: Rule) -> Vec<u64> {
         let of = |racer: &Racer| match rule {
-            Rule::Nice => weight(racer.nice).into(),
+            Rule::Nice => weight(racer.policy.nice).into(),
             Rule::Cgroup => racer.group.unwrap_or(100),
             Rule::Autogroup => weight(0).into(),
         };
@@ -154,14 +155,12 @@ impl Request {
 
     /// What makes a hog and puts it where it belongs.
     fn enter(&self, racer: usize, join: Option<&Op>) -> Vec<Op> {
-        let (tid, nice) = ("$hog".to_owned(), self.racers[racer].nice);
+        let (tid, to) = ("$hog".to_owned(), self.racers[racer].policy);
         let (seconds, own_session) = (self.seconds + SPARE, self.own_session);
-        let policy =
-            crate::effect::Policy { number: Class::Ts.number(), nice, ..Default::default() };
-        let (one, own) = ("all on one CPU: they must share it", "its nice value");
+        let (one, own) = ("all on one CPU: they must share it", "its class, and its number in it");
         let pin =
             SetAffinity { tid: tid.clone(), cpus: vec![self.cpu], was: None, why: one.to_owned() };
-        let set = SetPolicy { tid, to: policy, was: None, why: own.to_owned() };
+        let set = SetPolicy { tid, to, was: None, why: own.to_owned() };
         let mut ops = vec![StartHog { seconds, own_session }.into(), pin.into(), set.into()];
         ops.extend(join.cloned());
         ops
@@ -265,7 +264,11 @@ mod tests {
     use super::*;
 
     fn request(racers: &[(i32, Option<u64>)]) -> Request {
-        let racers = racers.iter().map(|(nice, group)| Racer { nice: *nice, group: *group });
+        let racer = |(nice, group): &(i32, Option<u64>)| Racer {
+            policy: Policy { nice: *nice, ..Policy::default() },
+            group: *group,
+        };
+        let racers = racers.iter().map(racer);
         Request {
             racers: racers.collect(),
             cpu: 0,

@@ -5,6 +5,7 @@
 //! what was there before us, or took the place of what we made, is not ours.
 
 use std::ffi::CString;
+use std::fs;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, openat, statat, unlinkat};
@@ -52,7 +53,8 @@ pub fn leftovers() -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     for orphan in orphans()? {
         let journal::Header { command, token, .. } = orphan.header();
-        found.extend(orphan.entries().iter().map(|entry| Leftover {
+        let there = |entry: &&Entry| !scheduler::restore::is_over(&entry.effect);
+        found.extend(orphan.entries().iter().filter(there).map(|entry| Leftover {
             token: token.clone(),
             command: command.clone(),
             entry: entry.clone(),
@@ -66,7 +68,8 @@ pub fn leftovers() -> Result<Vec<Leftover>> {
 pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
     for mut orphan in orphans()? {
-        let with_kept = with_kept || cable_is_gone(&orphan);
+        let over = |entry: &Entry| scheduler::restore::is_over(&entry.effect);
+        let with_kept = with_kept || cable_is_gone(&orphan) || orphan.entries().iter().all(over);
         undo_all(&mut orphan, with_kept, &mut report, observer);
         orphan.end_if_empty()?;
     }
@@ -101,10 +104,13 @@ fn orphans() -> Result<Vec<Journal>> {
     let mut orphans = Vec::new();
     for place in [Place::Run, Place::Data] {
         for path in journal::paths(place)? {
-            orphans.extend(Journal::adopt(&path)?);
+            let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            orphans.extend(Journal::adopt(&path)?.map(|orphan| (written.ok(), orphan)));
         }
     }
-    Ok(orphans)
+    // What was done last is undone first.
+    orphans.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
+    Ok(orphans.into_iter().map(|(_, orphan)| orphan).collect())
 }
 
 /// Undoes everything a journal names, the last first; what is kept only `with_kept`.
@@ -333,7 +339,6 @@ fn remove_tree(path: &Path, expected: &Stat) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::PathBuf;
 
     use super::*;

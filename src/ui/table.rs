@@ -1,7 +1,6 @@
 //! Tables are declared once, one entry per column; the table, its JSON and its
 //! help follow from that.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
 use serde_json::{Map, json};
 
 use super::style::{self, Style};
@@ -86,23 +85,27 @@ pub struct Table<R: 'static>(pub &'static [Column<R>]);
 impl<R> Table<R> {
     /// The table as text, at most `width` columns wide where a width is given.
     pub fn render(&self, rows: &[R], width: Option<usize>, color: bool) -> String {
-        let mut table = comfy_table::Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        let heading = |column: &Column<R>| style::paint(column.name, Style::Heading, color);
-        table.set_header(self.0.iter().map(heading));
-        for row in rows {
-            table.add_row(self.0.iter().map(|column| (column.value)(row).for_people()));
-        }
-        for (index, column) in self.0.iter().enumerate() {
-            let Some(drawn) = table.column_mut(index) else { continue };
-            drawn.set_padding(if index == 0 { (0, 0) } else { (2, 0) });
-            drawn.set_cell_alignment(match column.align {
-                Align::Left => CellAlignment::Left,
-                Align::Right => CellAlignment::Right,
-            });
-        }
-        let lines = table.lines().map(|line| cut(line.trim_end(), width));
-        lines.collect::<Vec<_>>().join("\n")
+        let heads: Vec<_> = self.0.iter().map(|column| column.name.to_owned()).collect();
+        let lines: Vec<Vec<_>> = rows.iter().map(|row| self.cells(self.0, row)).collect();
+        let widths = widths(&heads, &lines);
+        let mut line = String::new();
+        let mut text = String::new();
+        let mut add = |cells: &[String], paint: &dyn Fn(&str) -> String| {
+            line.clear();
+            for ((cell, column), width) in cells.iter().zip(self.0).zip(&widths) {
+                place(&mut line, &paint(cell), column.align, width - width_of(cell));
+            }
+            text.push_str(&cut(line.trim_end(), width));
+            text.push('\n');
+        };
+        add(&heads, &|head| style::paint(head, Style::Heading, color));
+        lines.iter().for_each(|cells| add(cells, &str::to_owned));
+        text.pop();
+        text
+    }
+
+    fn cells(&self, columns: &[Column<R>], row: &R) -> Vec<String> {
+        columns.iter().map(|column| (column.value)(row).for_people()).collect()
     }
 
     /// The rows as JSON objects, keyed by the columns' names in lower case.
@@ -126,37 +129,59 @@ impl<R> Table<R> {
     /// The table with its last column wrapped below itself instead of cut.
     pub fn hanging(&self, rows: &[R], width: usize, color: bool) -> String {
         let Some((last, before)) = self.0.split_last() else { return String::new() };
-        let cells = |row: &R| -> Vec<String> {
-            before.iter().map(|column| (column.value)(row).for_people()).collect()
-        };
-        let cells: Vec<_> = rows.iter().map(cells).collect();
-        let widest = |at: usize, column: &Column<R>| {
-            let cells = cells.iter().map(|cells| width_of(&cells[at]));
-            cells.chain([width_of(column.name)]).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = before.iter().enumerate().map(|(at, c)| widest(at, c)).collect();
-        let place = |at: usize, text: &str| {
-            let room = " ".repeat(widths[at].saturating_sub(width_of(text)));
-            match before[at].align {
-                Align::Left => format!("{text}{room}  "),
-                Align::Right => format!("{room}{text}  "),
-            }
-        };
+        let heads: Vec<_> = before.iter().map(|column| column.name.to_owned()).collect();
+        let cells: Vec<Vec<_>> = rows.iter().map(|row| self.cells(before, row)).collect();
+        let widths = widths(&heads, &cells);
         let margin = widths.iter().map(|width| width + 2).sum::<usize>();
         let heading = |name: &str| style::paint(name, Style::Heading, color);
-        let heads = before
-            .iter()
-            .enumerate()
-            .map(|(at, column)| place(at, column.name).replace(column.name, &heading(column.name)));
-        let mut lines = vec![heads.collect::<String>() + &heading(last.name)];
+        let start = |cells: &[String], paint: &dyn Fn(&str) -> String| {
+            let mut line = String::new();
+            for ((cell, column), width) in cells.iter().zip(before).zip(&widths) {
+                place(&mut line, &paint(cell), column.align, width - width_of(cell));
+            }
+            line
+        };
+        let gap = if before.is_empty() { "" } else { GAP };
+        let mut lines = vec![start(&heads, &heading) + gap + &heading(last.name)];
         for (row, cells) in rows.iter().zip(&cells) {
-            let start: String =
-                cells.iter().enumerate().map(|(at, cell)| place(at, cell)).collect();
             let text = (last.value)(row).for_people();
             let text = fold(&text, width.saturating_sub(margin).max(16));
-            lines.push(start + &text.replace('\n', &format!("\n{:margin$}", "")));
+            let text = text.replace('\n', &format!("\n{:margin$}", ""));
+            lines.push(start(cells, &str::to_owned) + gap + &text);
         }
         lines.join("\n")
+    }
+}
+
+/// What stands between two columns.
+const GAP: &str = "  ";
+
+/// How wide each column is: as its widest cell.
+fn widths(heads: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+    let mut widths: Vec<_> = heads.iter().map(|head| width_of(head)).collect();
+    for cells in rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(width_of(cell));
+        }
+    }
+    widths
+}
+
+/// Adds a cell to a line, with so much room to spare on its other side.
+fn place(line: &mut String, cell: &str, align: Align, room: usize) {
+    if !line.is_empty() {
+        line.push_str(GAP);
+    }
+    let room = std::iter::repeat_n(' ', room);
+    match align {
+        Align::Left => {
+            line.push_str(cell);
+            line.extend(room);
+        }
+        Align::Right => {
+            line.extend(room);
+            line.push_str(cell);
+        }
     }
 }
 

@@ -4,6 +4,10 @@ use unicode_width::UnicodeWidthChar;
 
 /// Columns that `text` takes on a terminal; escape sequences of colour take none.
 pub fn width_of(text: &str) -> usize {
+    // Most of what is shown, and there is much of it in a table.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
+    }
     let mut width = 0;
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

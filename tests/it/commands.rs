@@ -12,6 +12,7 @@ const RESULTS: &[&[&str]] = &[
     &["inspect", "process", "self"],
     &["inspect", "compare", "self", "host"],
     &["sched", "ps"],
+    &["sched", "rt", "--read-only"],
     &["cgroup", "ls"],
     &["cgroup", "tree"],
     &["cgroup", "show", "self"],

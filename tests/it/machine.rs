@@ -116,8 +116,19 @@ fn files(home: &Path) -> Vec<String> {
 /// Processes whose environment or command line names this home: the program's
 /// own, and whatever it started, wherever it went.
 fn processes(home: &Path) -> Vec<String> {
-    let line = |(pid, line)| format!("process {pid} {line}");
+    let line = |(pid, line)| format!("process {pid} {line} {}", scheduled(pid));
     processes_of(home).into_iter().map(line).collect()
+}
+
+/// How a process is scheduled: its policy, real-time priority and nice value, its CPUs.
+pub fn scheduled(pid: i32) -> String {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+    let (stat, status) = (read("stat").unwrap_or_default(), read("status").unwrap_or_default());
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let field = |n: usize| fields.split(' ').nth(n - 3).unwrap_or_default();
+    let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+    let cpus = cpus.unwrap_or_default();
+    format!("policy {} priority {} nice {} cpus {cpus}", field(41), field(40), field(19))
 }
 
 /// The same, with their pids.
@@ -190,7 +201,9 @@ pub const CGROUP_ENTRY: &str = "entry /sys/fs/cgroup/";
 /// Whether a cgroup is named after a journal in another test's home: a journal
 /// is there before the group is made and until it is removed.
 fn of_another_test(line: &str, home: &Path) -> bool {
-    let Some((_, token)) = line.rsplit_once("under-the-hood-") else { return false };
+    let Some((_, name)) = line.rsplit_once("under-the-hood-") else { return false };
+    // What is inside a group of ours is called after it: `TOKEN.rest`, `TOKEN.0`.
+    let token = name.split('.').next().unwrap_or(name);
     let Ok(homes) = std::fs::read_dir(std::env::temp_dir()) else { return false };
     homes.flatten().map(|entry| entry.path()).any(|other| {
         let journal = |place| other.join(place).join("journal").join(format!("{token}.jsonl"));

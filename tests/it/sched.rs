@@ -85,24 +85,34 @@ fn by_us(tasks: &Value) -> HashMap<(i64, i64), Line> {
     tasks["tasks"].as_array().unwrap().iter().map(line).collect()
 }
 
-/// What `ps` says before and after is what we must say in between.
+/// What `ps` says before and after is what we must say in between. Other tests
+/// change how processes are scheduled, and back: one of three looks must agree.
 fn agree(ps: &str, ours: &[&str], must_have: &[i64]) {
     let uth = Uth::new();
-    let before = by_ps(ps);
-    let said = by_us(&uth.run(ours).ok().json());
-    let after = by_ps(ps);
-    let mut compared = 0;
-    for (number, line) in &before {
+    let mut differs = Vec::new();
+    for _ in 0..3 {
+        let before = by_ps(ps);
+        let said = by_us(&uth.run(ours).ok().json());
+        let after = by_ps(ps);
         // A zombie's name differs between versions of ps ("<defunct>").
-        if after.get(number) == Some(line) && !line.3.contains("<defunct>") {
-            assert_eq!(said.get(number), Some(line), "{number:?}");
-            compared += 1;
+        let steady = before.iter().filter(|(number, line)| {
+            after.get(number) == Some(line) && !line.3.contains("<defunct>")
+        });
+        let steady: Vec<_> = steady.collect();
+        assert!(steady.len() > 3, "{before:?}");
+        for pid in must_have {
+            let number = (*pid, *pid);
+            assert!(before.contains_key(&number) && said.contains_key(&number), "{pid}");
+        }
+        let other = steady.into_iter().filter(|(number, line)| said.get(number) != Some(line));
+        differs = other
+            .map(|(number, line)| (*number, line.clone(), said.get(number).cloned()))
+            .collect();
+        if differs.is_empty() {
+            return;
         }
     }
-    assert!(compared > 3, "{before:?}");
-    for pid in must_have {
-        assert!(before.contains_key(&(*pid, *pid)) && said.contains_key(&(*pid, *pid)), "{pid}");
-    }
+    panic!("pid, ps, and we: {differs:?}");
 }
 
 const PS: &str = "-e -o pid=,pid=,class=,rtprio=,ni=,comm=";
@@ -157,18 +167,19 @@ fn sched_ps_shows_cpus_and_orders_lines() {
 fn sched_ps_finds_the_processes_of_a_container() {
     need!(user_namespace);
     let uth = Uth::new();
-    let line = "nice -n 2 \"$UTH\" run -d --name box base sleep 600";
-    uth.sh(line).ok();
+    // Another test has a box as well.
+    let name = uth.home().file_name().unwrap().to_str().unwrap().to_owned();
+    uth.sh(&format!("nice -n 2 \"$UTH\" run -d --name {name} base sleep 600")).ok();
     let of = |target: &str| {
         uth.run(["sched", "ps", "--container", target, "--format", "json"]).ok().json()
     };
-    let by_name = of("box");
+    let by_name = of(&name);
     let tasks = by_name["tasks"].as_array().unwrap();
     assert_eq!(tasks.len(), 1, "{by_name}");
-    assert_eq!(tasks[0]["owner"], "under-the-hood:box");
+    assert_eq!(tasks[0]["owner"], format!("under-the-hood:{name}"));
     assert!(tasks[0]["nice"].as_i64().unwrap() >= 2, "{by_name}");
     assert_eq!(of(&tasks[0]["pid"].to_string())["tasks"].as_array().unwrap().len(), 1);
-    uth.run(["stop", "-t", "0", "box"]).ok();
+    uth.run(["stop", "-t", "0", &name]).ok();
     let us = std::process::id().to_string();
     uth.run(["sched", "ps", "--container", &us]).one_error(2);
 }
@@ -255,4 +266,257 @@ fn sched_race_below_nice_0_wants_a_right() {
     let uth = Uth::new();
     let ran = uth.run(["sched", "race", "--nice", "-5,0"]).one_error(1);
     assert!(ran.stderr.contains("RLIMIT_NICE"), "{}", ran.whole());
+}
+
+/// Several CPUs, as taskset lists them: without that there is nothing to pin to.
+macro_rules! need_cpus {
+    () => {
+        need!(sh "two CPUs", "test $(nproc) -gt 1");
+    };
+}
+
+use crate::machine::scheduled;
+
+/// What is set is what the kernel has then, and what was there before comes back.
+#[test]
+fn sched_set_is_as_asked_and_comes_back() {
+    need_cpus!();
+    let sleepers = Sleepers::start(&["nice -n 3"]);
+    let pid = sleepers.0[0].id().cast_signed();
+    let target = pid.to_string();
+    let before = scheduled(pid);
+    let uth = Uth::new();
+    let set = |words: &str| uth.run(["sched", "set", &target].into_iter().chain(words.split(' ')));
+
+    let said = set("--policy batch --cpus 0 --format json").ok().json();
+    let thread = &said["threads"][0];
+    assert_eq!(
+        (&thread["old"]["policy"], &thread["new"]["policy"]),
+        (&"SCHED_OTHER".into(), &"SCHED_BATCH".into())
+    );
+    let nice = before.split("nice ").nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(scheduled(pid), format!("policy 3 priority 0 nice {nice} cpus 0"));
+    assert_eq!(said["can_go_back"], true);
+    let list = uth.run(["cleanup", "--list"]).ok().stdout;
+    assert_eq!(list.matches("kept").count(), 2, "{list}");
+    set("--back").ok();
+    assert_eq!(scheduled(pid), before);
+
+    // Twice over, and back to the first by `cleanup`, whatever came in between.
+    set("--cpus 0").ok();
+    set("--cpus 1").ok();
+    assert!(scheduled(pid).ends_with("cpus 1"), "{}", scheduled(pid));
+    uth.run(["cleanup"]).ok();
+    assert_eq!(scheduled(pid), before);
+
+    // What somebody else has set since is left alone.
+    set("--cpus 0").ok();
+    let taskset = Command::new("taskset").args(["-p", "-c", "1", &target]).output().unwrap();
+    assert!(taskset.status.success());
+    uth.run(["cleanup"]).ok();
+    assert!(scheduled(pid).ends_with("cpus 1"), "{}", scheduled(pid));
+
+    // With the process the entry goes, too.
+    set("--cpus 0").ok();
+    drop(sleepers);
+    let list = uth.run(["cleanup", "--list"]).ok().stdout;
+    assert!(!list.contains("thread"), "{list}");
+}
+
+/// Not a test: a process that has threads, until its standard input ends.
+#[test]
+#[ignore = "what the next test starts"]
+fn sched_threads_that_sleep() {
+    let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(std::thread::park)).collect();
+    let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+    drop(threads);
+}
+
+#[test]
+fn sched_set_is_for_every_thread() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "sched::sched_threads_that_sleep"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let tasks = format!("/proc/{}/task", child.id());
+    let tids = || -> Vec<i32> {
+        let names = std::fs::read_dir(&tasks).unwrap().flatten();
+        names.map(|entry| entry.file_name().to_string_lossy().parse().unwrap()).collect()
+    };
+    for _ in 0..1000 {
+        if tids().len() >= 4 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let uth = Uth::new();
+    uth.run(["sched", "set", &child.id().to_string(), "--policy", "batch"]).ok();
+    let batch = |tid: &i32| scheduled(*tid).starts_with("policy 3 ");
+    assert!(tids().len() >= 4 && tids().iter().all(batch), "{:?}", tids());
+    uth.run(["cleanup"]).ok();
+    assert!(!tids().iter().any(batch));
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+#[test]
+fn sched_set_says_what_is_wrong() {
+    let sleepers = Sleepers::start(&["nice -n 0"]);
+    let target = sleepers.0[0].id().to_string();
+    let uth = Uth::new();
+    let set = |words: &str| {
+        let words = words.split(' ').filter(|word| !word.is_empty());
+        uth.run(["sched", "set", &target].into_iter().chain(words))
+    };
+    for wrong in [
+        "",
+        "--policy fifo",
+        "--policy fifo --priority 100",
+        "--policy fifo --priority 1 --nice 3",
+        "--priority 3",
+        "--policy deadline --runtime 10",
+        "--policy deadline --runtime 10ms",
+        "--policy royal",
+        "--cpus 1-0",
+        "--nice 20",
+        "--back --nice 3",
+    ] {
+        set(wrong).one_error(2);
+    }
+    let gone = set("--cpus 4000").code;
+    assert!(matches!(gone, Some(1 | 2)), "{gone:?}");
+    uth.run(["sched", "set", "no-such-box", "--nice", "1"]).one_error(1);
+    let plan = set("--nice 7 --dry-run").ok();
+    assert!(plan.stdout.contains("sched_nice=7"), "{}", plan.whole());
+}
+
+/// What the kernel refuses an ordinary user, and which rule it was.
+#[test]
+fn sched_set_names_the_rule_that_refuses_an_ordinary_user() {
+    need!(ordinary_user);
+    need!(sh "no right to real time", "test $(ulimit -r) = 0 && test $(ulimit -e) = 0");
+    let sleepers = Sleepers::start(&["nice -n 0"]);
+    let own = sleepers.0[0].id().to_string();
+    let uth = Uth::new();
+    for (target, words, rule) in [
+        (&*own, "--policy fifo --priority 1", "RLIMIT_RTPRIO"),
+        (&own, "--policy deadline --runtime 1ms --period 100ms", "CAP_SYS_NICE"),
+        (&own, "--nice -5", "RLIMIT_NICE"),
+        ("1", "--policy batch", "another user"),
+        ("1", "--cpus 0", "another user"),
+    ] {
+        let ran = uth.run(["sched", "set", target].into_iter().chain(words.split(' ')));
+        let ran = ran.one_error(1);
+        assert!(ran.stderr.contains(rule), "{}", ran.whole());
+    }
+    // What cannot be taken back is told.
+    let ran = uth.run(["sched", "set", &own, "--nice", "5"]).ok();
+    assert!(ran.stderr.contains("CAP_SYS_NICE"), "{}", ran.whole());
+}
+
+/// What it refuses root: budgets.
+#[test]
+fn sched_set_names_the_budget_that_is_used_up() {
+    need!(root);
+    need_cpus!();
+    need!(sh "deadline tasks", "chrt -d -T 1000000 -D 100000000 -P 100000000 0 true");
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let sleepers = Sleepers::start(&vec!["nice -n 0"; cpus + 1]);
+    let uth = Uth::new();
+    let set = |index: usize, words: &str| {
+        let target = sleepers.0[index].id().to_string();
+        uth.run(["sched", "set", &target].into_iter().chain(words.split(' ')))
+    };
+    // 99 % of each CPU is more than the 95 % there are.
+    let reserve = "--policy deadline --runtime 99ms --period 100ms";
+    let refused = (0..cpus).map(|n| set(n, reserve)).find(|ran| ran.code != Some(0));
+    let refused = refused.expect("more than there is was granted").one_error(1);
+    assert!(
+        refused.stderr.contains("EBUSY") && refused.stderr.contains("95 %"),
+        "{}",
+        refused.whole()
+    );
+    // One that has a reserve must be allowed everywhere, and so must one that wants it.
+    let pinned = set(0, "--cpus 0").one_error(1);
+    assert!(pinned.stderr.contains("deadline task"), "{}", pinned.whole());
+    uth.run(["cleanup"]).ok();
+    set(cpus, "--cpus 0").ok();
+    let pinned = set(cpus, "--policy deadline --runtime 1ms --period 100ms").one_error(1);
+    assert!(pinned.stderr.contains("every CPU"), "{}", pinned.whole());
+}
+
+/// With CONFIG_RT_GROUP_SCHED a new group has no real-time budget, not even for root.
+#[test]
+fn sched_set_names_a_group_without_a_real_time_budget() {
+    need!(root);
+    need!(sh "CONFIG_RT_GROUP_SCHED", "test -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us");
+    let group = std::path::PathBuf::from("/sys/fs/cgroup/cpu/uth-test-budget");
+    std::fs::create_dir(&group).unwrap();
+    let sleepers = Sleepers::start(&["nice -n 0"]);
+    let target = sleepers.0[0].id().to_string();
+    std::fs::write(group.join("cgroup.procs"), &target).unwrap();
+    let uth = Uth::new();
+    let words = ["sched", "set", &target, "--policy", "fifo", "--priority", "1"];
+    let refused = uth.run(words);
+    std::fs::write(group.join("cpu.rt_runtime_us"), "10000").unwrap();
+    let granted = uth.run(words);
+    drop(sleepers);
+    for _ in 0..100 {
+        if std::fs::remove_dir(&group).is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let refused = refused.one_error(1);
+    assert!(refused.stderr.contains("cpu.rt_runtime_us is 0"), "{}", refused.whole());
+    granted.ok();
+}
+
+/// What keeps real-time tasks in check is read, and is what is in force.
+#[test]
+fn sched_rt_reads_what_is_in_force() {
+    let uth = Uth::new();
+    let said = uth.run(["sched", "rt", "--read-only", "--format", "json"]).ok().json();
+    let sysctl = |name: &str| -> i64 {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap();
+        text.trim().parse().unwrap()
+    };
+    assert_eq!(said["rt_period_us"], sysctl("sched_rt_period_us"));
+    match sysctl("sched_rt_runtime_us") {
+        -1 => assert!(said["rt_runtime_us"].is_null(), "{said}"),
+        runtime => assert_eq!(said["rt_runtime_us"], runtime),
+    }
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let served = (numbers.next(), numbers.next()) >= (Some(6), Some(12));
+    assert_eq!(said["mechanism"] == "rt-throttling", !served, "{said}");
+    assert!(said["experiment"].is_null());
+    uth.run(["sched", "rt", "--seconds", "3600"]).one_error(2);
+    uth.run(["sched", "rt", "--cpu", "4000"]).one_error(2);
+}
+
+#[test]
+fn sched_rt_leaves_ordinary_tasks_a_part_of_the_cpu() {
+    need!(root);
+    need_cpus!();
+    need!(sh "a cgroup with a real-time budget", "chrt -f 1 true");
+    let uth = Uth::new();
+    let before = crate::machine::Machine::look(&uth);
+    let said = uth.run(["sched", "rt", "--seconds", "3", "--format", "json"]).ok().json();
+    let patience = std::time::Duration::from_secs(2);
+    crate::machine::Machine::settles(&uth, &before, patience, crate::machine::base_and_progress);
+    let tried = &said["experiment"];
+    // Starving would be 0, sharing as equals a half.
+    let left = tried["left_share"].as_f64().unwrap();
+    assert!((0.02..0.3).contains(&left), "{said}");
+    assert!(tried["ordinary"]["cpu_ns"].as_u64().unwrap() > 0, "{said}");
+}
+
+/// Without the right it is told what there is to know, and which rule it was.
+#[test]
+fn sched_rt_wants_a_right() {
+    need!(ordinary_user);
+    need_cpus!();
+    need!(sh "no right to real time", "test $(ulimit -r) = 0");
+    let ran = Uth::new().run(["sched", "rt"]).one_error(1);
+    assert!(ran.stderr.contains("RLIMIT_RTPRIO") && !ran.stdout.is_empty(), "{}", ran.whole());
 }

@@ -116,7 +116,8 @@ pub fn trace_to(
 /// What the launcher of this command starts first.
 pub fn first_child(args: &[&str]) -> Role {
     let needs_no_watcher = match args {
-        ["sched", ..] => args.contains(&"--nice"),
+        ["sched", "race", ..] => !args.contains(&"--weight"),
+        ["sched", "rt", ..] => true,
         _ => matches!(args.first(), Some(&"exec" | &"chroot")),
     };
     if needs_no_watcher { Role::Init } else { Role::Watcher }

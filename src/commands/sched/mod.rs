@@ -2,6 +2,8 @@
 
 mod ps;
 mod race;
+mod rt;
+mod set;
 
 use std::path::Path;
 
@@ -23,5 +25,7 @@ pub fn run(command: &Sched, global: &Global, screen: &mut Screen) -> Result<u8> 
     match command {
         Sched::Ps(args) => ps::run(Path::new(PROC), args, screen),
         Sched::Race(args) => race::run(args, global, screen),
+        Sched::Set(args) => set::run(Path::new(PROC), args, global, screen),
+        Sched::Rt(args) => rt::run(Path::new(PROC), args, global, screen),
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::Global;
 use crate::cli::sched::Race;
 use crate::commands::limits::{ask_systemd, must_ask};
 use crate::container::race::{self, Lap, Outcome, Racer, Request, Rule};
+use crate::effect::Policy;
 use crate::error::{Error, Result};
 use crate::kernel::cgroup::unit::time;
 use crate::kernel::scheduler::{affinity, autogroup};
@@ -63,7 +64,7 @@ const TABLE: Table<Row> = Table(&[
     },
 ]);
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
@@ -111,8 +112,10 @@ fn request(args: &Race) -> Result<Request> {
         return Err(Error::usage(format!("a race of {}", nice.len()))
             .hint("Two to eight take part: `under-the-hood sched race --nice 0,5,10`."));
     }
-    let racer =
-        |(n, nice): (usize, &i32)| Racer { nice: *nice, group: args.weight.get(n).copied() };
+    let racer = |(n, nice): (usize, &i32)| Racer {
+        policy: Policy { nice: *nice, ..Policy::default() },
+        group: args.weight.get(n).copied(),
+    };
     let allowed = affinity::affinity(0)?;
     let cpu = args.cpu.or(allowed.last().copied()).unwrap_or(0);
     if !allowed.contains(&cpu) {
@@ -130,9 +133,9 @@ fn request(args: &Race) -> Result<Request> {
 
 fn names(request: &Request) -> Vec<String> {
     let name = |racer: &Racer| match racer.group {
-        None => format!("nice {}", racer.nice),
-        Some(weight) if racer.nice == 0 => format!("group {weight}"),
-        Some(weight) => format!("group {weight} (nice {})", racer.nice),
+        None => format!("nice {}", racer.policy.nice),
+        Some(weight) if racer.policy.nice == 0 => format!("group {weight}"),
+        Some(weight) => format!("group {weight} (nice {})", racer.policy.nice),
     };
     request.racers.iter().map(name).collect()
 }
@@ -215,7 +218,7 @@ fn report(request: &Request, rule: Rule, outcome: &Outcome, screen: &mut Screen)
             "wall_ns": outcome.lap.wall,
             "racers": rows.iter().zip(&request.racers).map(|(row, racer)| json!({
                 "pid": row.pid,
-                "nice": racer.nice,
+                "nice": racer.policy.nice,
                 "group_weight": racer.group,
                 "weight": row.weight,
                 "cpu_ns": row.cpu,

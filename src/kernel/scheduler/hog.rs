@@ -5,7 +5,9 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, getppid, set_parent_process_death_signal, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
@@ -64,6 +66,12 @@ impl StartHog {
             return;
         }
         raw::default_signals();
+        // Of a real-time task the kernel itself sees to the end (RLIMIT_RTTIME, in microseconds).
+        let longest = Some(self.seconds * 1_000_000);
+        let limit = Rlimit { current: longest, maximum: longest };
+        if setrlimit(Resource::Rttime, limit).is_err() {
+            return;
+        }
         let gate = raw::handed_over(0);
         while rustix::io::read(&gate, &mut [0_u8; 1]) == Err(rustix::io::Errno::INTR) {}
         load::cpu(self.seconds * 1000);

@@ -8,6 +8,7 @@ pub mod affinity;
 pub mod autogroup;
 pub mod hog;
 pub mod policy;
+pub mod realtime;
 mod refusal;
 pub mod restore;
 mod scan;
@@ -20,6 +21,7 @@ use crate::kernel::pidfd::start_time;
 pub use affinity::SetAffinity;
 pub use hog::StartHog;
 pub use policy::SetPolicy;
+pub use refusal::may_go_back;
 pub use scan::{Autogroup, Task, Which, tasks};
 
 /// A scheduling policy, by the letters that `ps` prints for it.
@@ -89,6 +91,11 @@ impl Class {
             Self::Ext => "SCHED_EXT",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether it is one of the two with priorities from 1 to 99.
+    pub fn is_real_time(self) -> bool {
+        matches!(self, Self::Ff | Self::Rr)
     }
 
     /// Whether nice says anything here: in the fair classes but idle.

@@ -64,12 +64,11 @@ fn not_permitted(tid: i32, to: &Policy) -> String {
             limit(tid, "realtime priority")
         ),
         _ => {
-            let least = 20 - i64::try_from(limit(tid, "nice priority")).unwrap_or(40);
             format!(
                 "Anyone may be nicer, and nobody may take that back: without CAP_SYS_NICE nice {} is out \
                  of reach, RLIMIT_NICE allows it no lower than {} (`ulimit -e`). Use sudo.",
                 to.nice,
-                least.min(19)
+                lowest_nice(tid)
             )
         }
     }
@@ -121,6 +120,19 @@ fn invalid(to: &Policy) -> &'static str {
         Class::Ff | Class::Rr => "Real-time priorities are 1 to 99.",
         _ => "This kernel does not have that class, or not with these numbers.",
     }
+}
+
+/// The lowest nice value that RLIMIT_NICE allows a thread.
+fn lowest_nice(tid: i32) -> i32 {
+    (20 - i32::try_from(limit(tid, "nice priority")).unwrap_or(40)).min(19)
+}
+
+/// Whether we may give a thread its old policy back once it has the new one: an
+/// ordinary user may be nicer, and not take that back.
+pub fn may_go_back(tid: i32, old: &Policy, new: &Policy) -> bool {
+    let [before, after] = [old, new].map(|policy| Class::of(policy.number));
+    let nicer = new.nice > old.nice || (after == Class::Idl && before != Class::Idl);
+    is_able() || before.is_real_time() || !nicer || lowest_nice(tid) <= old.nice
 }
 
 /// Whether this process has CAP_SYS_NICE.

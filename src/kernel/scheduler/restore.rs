@@ -3,7 +3,7 @@
 
 use super::affinity::{self, SetAffinity};
 use super::policy::{self, SetPolicy};
-use crate::effect::{Policy, Thread};
+use crate::effect::{Effect, Policy, Thread};
 use crate::error::Result;
 use crate::kernel::op::Operation;
 use crate::kernel::pidfd::start_time;
@@ -40,7 +40,15 @@ pub fn affinity(thread: Thread, old: &[usize], new: &[usize]) -> Result<Undone> 
     affinity::apply(thread.tid, old).map(|()| Undone::Removed)
 }
 
+/// Whether the thread that an effect was on has ended, and the effect with it.
+pub fn is_over(effect: &Effect) -> bool {
+    match effect {
+        Effect::Policy { thread, .. } | Effect::Affinity { thread, .. } => !lives(*thread),
+        _ => false,
+    }
+}
+
 /// Whether it is still there, and no other under its number.
-pub fn lives(thread: Thread) -> bool {
+fn lives(thread: Thread) -> bool {
     start_time(thread.tid) == Some(thread.start)
 }
