@@ -18,9 +18,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{Context, Error, Result};
 
-/// The largest message: a plan of a hundred operations takes about a quarter of it.
-/// A larger one (a command with a thousand arguments) goes as a file in memory.
-const LARGEST: usize = 128 * 1024;
+/// The largest message: the plan of a simple container is not much smaller. A larger one
+/// (a command with a thousand arguments) goes as a file in memory. Who receives makes
+/// room for the largest, and the kernel charges for every page of it.
+const LARGEST: usize = 16 * 1024;
 /// Stands for a message that is in the last descriptor beside it; no JSON begins so.
 const IN_MEMORY: &[u8] = b"@";
 /// The most descriptors beside one message: three standard streams, a channel,
