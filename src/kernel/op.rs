@@ -110,7 +110,7 @@ operations! {
     Reaper = reaper::Reaper,
     RemoveDir = files::RemoveDir,
     Rename = tree::Rename,
-    Seccomp = seccomp::Filter,
+    Seccomp = seccomp::Install,
     RouteAdd = netlink::RouteAdd,
     SealBinary = binary::SealBinary,
     SealCopy = binary::SealCopy,

@@ -9,7 +9,7 @@ use crate::container::spec::usage;
 use crate::error::{Context, Error, Exit, Result};
 use crate::kernel::capability;
 use crate::kernel::credentials::DOCKER_DEFAULT;
-use crate::kernel::seccomp::{self, Circumstances, Filter, Profile};
+use crate::kernel::seccomp::{self, Circumstances, Install, Profile};
 
 /// The longest profile that is read: docker's own has 14 KB.
 const LONGEST_PROFILE: u64 = 256 * 1024;
@@ -145,8 +145,8 @@ impl Rights {
         self.calls_as_for.get_or_insert(before);
     }
 
-    /// The seccomp filters that this comes to.
-    pub fn filters(&self) -> Result<Vec<Filter>> {
+    /// The seccomp filters that this comes to, in the order in which they are installed.
+    pub fn filters(&self) -> Result<Vec<Install>> {
         let profile = match &self.seccomp {
             Seccomp::Unconfined => return Ok(Vec::new()),
             Seccomp::Default => &Profile::docker_default()?,
@@ -161,8 +161,12 @@ impl Rights {
             arch: seccomp::architecture()?,
         };
         let filters = profile.filters(&circumstances)?;
-        match seccomp::lacking(&filters, circumstances.arch, needed(self.no_new_privileges)) {
-            None => Ok(filters),
+        let arch = circumstances.arch;
+        match seccomp::lacking(&filters, arch, needed(self.no_new_privileges)) {
+            None => filters
+                .iter()
+                .map(|filter| filter.install(arch).map_err(|error| error.exit(Exit::Engine)))
+                .collect(),
             Some(call) => Err(profile
                 .refused(&format!("it refuses {call}, which our own last steps need"))
                 .hint("The filter is in force before the command is executed: allow this call in the profile.")),

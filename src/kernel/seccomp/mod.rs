@@ -121,14 +121,14 @@ const LONGEST: usize = 4096;
 /// if there is no alternative, else if all conditions of one of them hold.
 pub type Calls = BTreeMap<i64, Vec<Vec<Condition>>>;
 
-/// seccomp(2) `SECCOMP_SET_MODE_FILTER`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What one filter says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// What it does, for the step.
     pub what: String,
     /// Why.
     pub why: String,
-    /// The calls that match, as pairs (JSON has no numbers as keys).
+    /// The calls that match, by number.
     pub calls: Vec<(i64, Vec<Vec<Condition>>)>,
     /// The answer to those.
     pub matched: Action,
@@ -136,13 +136,26 @@ pub struct Filter {
     pub others: Action,
 }
 
-impl Operation for Filter {
+/// seccomp(2) `SECCOMP_SET_MODE_FILTER`. The program is written before there is
+/// a container: whoever is to be filtered has nothing left to do but to ask for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// What it does.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// The instructions: code, jumps if true and if false, operand.
+    pub program: Vec<(u16, u8, u8, u32)>,
+}
+
+impl Operation for Install {
     fn step(&self) -> Step {
         Step::new(format!("seccomp(SECCOMP_SET_MODE_FILTER, {})", self.what), &self.why)
     }
 
     fn perform(&self, _: &mut World<'_>) -> Result<String> {
-        raw::seccomp_filter(&self.compile(architecture()?)?)
+        let instruction = |&(code, jt, jf, k): &_| sock_filter { code, jt, jf, k };
+        raw::seccomp_filter(&self.program.iter().map(instruction).collect())
             .tried(|| "seccomp(SECCOMP_SET_MODE_FILTER)")
             .map_err(|error| error.hint("Is CONFIG_SECCOMP_FILTER in this kernel?"))?;
         Ok("0".to_owned())
@@ -157,6 +170,13 @@ pub fn architecture() -> Result<TargetArch> {
 }
 
 impl Filter {
+    /// As what is done in the process that it is for.
+    pub fn install(&self, arch: TargetArch) -> Result<Install> {
+        let instruction = |one: sock_filter| (one.code, one.jt, one.jf, one.k);
+        let program = self.compile(arch)?.into_iter().map(instruction).collect();
+        Ok(Install { what: self.what.clone(), why: self.why.clone(), program })
+    }
+
     /// As the program that the kernel runs before each call.
     pub fn compile(&self, arch: TargetArch) -> Result<BpfProgram> {
         let failed = |error| Error::new(format!("compiling {}", self.what)).said(error);

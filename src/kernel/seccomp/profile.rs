@@ -160,11 +160,7 @@ impl Profile {
         for rule in self.rules.iter().filter(|rule| rule.counts(circumstances)) {
             answers.add(rule, circumstances.arch)?;
         }
-        let filters = answers.filters();
-        for filter in &filters {
-            filter.compile(circumstances.arch).map_err(|error| error.exit(Exit::Engine))?;
-        }
-        Ok(filters)
+        Ok(answers.filters())
     }
 
     /// An error of this profile.
@@ -344,6 +340,7 @@ mod tests {
             assert_eq!(filters[0].what, "clone3: ENOSYS");
             assert_eq!(filters[1].what, "docker's default list: others EPERM");
             assert!(filters[1].calls.len() > 250, "{}", filters[1].calls.len());
+            assert!(filters.iter().all(|filter| filter.compile(arch).is_ok()));
         }
     }
 
