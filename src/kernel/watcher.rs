@@ -48,10 +48,11 @@ enum Reply {
         start: u64,
     },
     Failed(Error),
-    /// Unasked: the container's first process ended, and its effects are undone.
+    /// Unasked: the container's first process ended, and its effects are undone
+    /// but for these; `None` when nothing is, because the launcher wants to look.
     Exited {
         status: Status,
-        left: Vec<String>,
+        left: Option<Vec<String>>,
     },
     /// To `End`: everything is undone but these.
     Ended {
@@ -85,12 +86,14 @@ pub struct Watch {
     pid: i32,
     token: String,
     exited: Option<Status>,
-    left: Vec<String>,
+    /// Once everything is undone: what could not be.
+    left: Option<Vec<String>>,
 }
 
 impl Watch {
     /// Sweeps what others left, then forks the watcher with a new journal in
-    /// this place. Must be called while the program is single-threaded.
+    /// this place. Must be called while the program is single-threaded. Where no
+    /// journal can be begun, the answer to the first request says so.
     pub fn start(place: Place, command: &str) -> Result<Self> {
         undo::sweep(false, &mut Deaf)?;
         let token = journal::new_token()?;
@@ -103,9 +106,7 @@ impl Watch {
             }
         };
         drop(theirs);
-        let mut watch = Self { channel: ours, pid, token, exited: None, left: Vec::new() };
-        watch.answer()?;
-        Ok(watch)
+        Ok(Self { channel: ours, pid, token, exited: None, left: None })
     }
 
     /// Names of what this journal makes carry its token.
@@ -188,16 +189,18 @@ impl Watch {
     /// Ends the container if there is one, undoes everything that was not
     /// released, and returns when the watcher is gone: what could not be undone.
     pub fn end(mut self) -> Vec<String> {
-        match self.ask(&Request::End, Vec::new()) {
-            Ok(Reply::Ended { left }) => self.left = left,
-            // The container ended before; the watcher has said so, and what is left.
-            Ok(_) => {}
-            Err(error) => self.left.push(error.to_string()),
+        if self.left.is_none() {
+            match self.ask(&Request::End, Vec::new()) {
+                Ok(Reply::Ended { left }) => self.left = Some(left),
+                // Where the container ended just before, the watcher has said so, and is gone.
+                Err(error) if self.left.is_none() => self.left = Some(vec![error.to_string()]),
+                _ => {}
+            }
         }
         let Self { channel, pid, left, .. } = self;
         drop(channel);
         raw::reap(pid);
-        left
+        left.unwrap_or_default()
     }
 
     /// Waits for the container's first process to end: how it ended. By then
@@ -211,7 +214,10 @@ impl Watch {
 
     fn ask(&mut self, request: &Request, fds: Vec<OwnedFd>) -> Result<Reply> {
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        self.channel.send(request, &borrowed)?;
+        if let Err(error) = self.channel.send(request, &borrowed) {
+            // It is gone, and may have said why.
+            return self.answer().and(Err(error));
+        }
         loop {
             let reply = self.answer()?;
             if !matches!(reply, Reply::Exited { .. }) {
@@ -288,7 +294,6 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
         Ok(journal) => journal,
         Err(error) => failed(channel, error),
     };
-    let _ = channel.send(&Reply::Ok(0), &[]);
     let (launcher, output) = (Launcher::AtWork, log::Output::default());
     let mut watcher = Watcher { channel, journal, child: None, launcher, output };
     let asked_to_end = watcher.watch();
@@ -303,20 +308,9 @@ fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
     } else if let (Launcher::Waiting, Some(status)) =
         (launcher, child.and_then(|child| child.status))
     {
-        let _ = channel.send(&Reply::Exited { status, left }, &[]);
-        answer_to_the_end(&channel);
+        let _ = channel.send(&Reply::Exited { status, left: Some(left) }, &[]);
     }
     raw::exit_now(0)
-}
-
-/// The launcher may still be asking; it must not find us gone.
-fn answer_to_the_end(channel: &Channel) {
-    while let Ok(Some((request, _))) = channel.receive::<Request>() {
-        let ended = Error::new("the container's first process has ended already");
-        let reply =
-            if matches!(request, Request::End) { Reply::Ok(0) } else { Reply::Failed(ended) };
-        let _ = channel.send(&reply, &[]);
-    }
 }
 
 impl Watcher {
@@ -359,7 +353,7 @@ impl Watcher {
                 Launcher::AtWork | Launcher::Looking => {}
                 Launcher::WaitingToLook => {
                     self.launcher = Launcher::Looking;
-                    let _ = self.channel.send(&Reply::Exited { status, left: Vec::new() }, &[]);
+                    let _ = self.channel.send(&Reply::Exited { status, left: None }, &[]);
                 }
                 Launcher::Waiting | Launcher::Detached | Launcher::Gone => return false,
             }
@@ -367,6 +361,10 @@ impl Watcher {
     }
 
     fn serve(&mut self, request: Request, fds: Vec<OwnedFd>) {
+        let title = match &request {
+            Request::Clone(spec) => Some(format!("under-the-hood: shim of {}", spec.name)),
+            _ => None,
+        };
         let result = match request {
             Request::Intend(effect) => self.journal.intend(effect).map(Reply::Ok),
             Request::Done(n, identity) => self.journal.done(n, identity).map(|()| Reply::Ok(n)),
@@ -383,6 +381,8 @@ impl Watcher {
             Request::End => return, // handled where the loop ends
         };
         let _ = self.channel.send(&result.unwrap_or_else(Reply::Failed), &[]);
+        // For `ps`; nobody waits for it.
+        title.as_deref().map(raw::set_title);
     }
 
     fn launcher_is(&mut self, launcher: Launcher) -> Reply {
@@ -399,7 +399,6 @@ impl Watcher {
     }
 
     fn clone_child(&mut self, spec: &CloneSpec, fds: Vec<OwnedFd>) -> Result<Reply> {
-        raw::set_title(&format!("under-the-hood: shim of {}", spec.name));
         let n =
             self.journal.intend(Effect::Process { what: format!("container {}", spec.name) })?;
         let child = Child::start(spec, fds)?;
