@@ -54,7 +54,10 @@ pub fn look(in_user_namespace: bool, binary: &Path) -> Known {
 
 /// Keeps what was tried, after a start that went well with it.
 pub fn remember(known: Known) {
-    let (true, Some(file), Some(here)) = (known.new, file(), here()) else { return };
+    if !known.new {
+        return;
+    }
+    let (Some(file), Some(here)) = (file(), here()) else { return };
     let text = serde_json::json!(Note { here, liked: known.liked }).to_string();
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);

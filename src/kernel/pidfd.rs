@@ -88,8 +88,11 @@ impl AsFd for PidFd {
 /// When the process was started: clock ticks since boot. `None` when it is
 /// gone (a zombie counts as gone).
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()?;
-    (stat.state != 'Z').then_some(stat.starttime)
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything, a bracket too.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    (state != "Z").then_some(fields.nth(18)?.parse().ok()?)
 }
 
 /// pidfd_send_signal(2) to the process that was started then.
