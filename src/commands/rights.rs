@@ -57,15 +57,21 @@ pub fn available(in_user_namespace: bool) -> Vec<String> {
     capability::bounding().into_iter().filter(given).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// What `--privileged` is.
-pub fn warn_of_privileged(machine: &Machine, screen: &Screen) {
-    screen.warn(match machine.user.is_some() {
-        false => {
+/// What `--privileged` is, and what CAP_SYS_ADMIN alone comes to.
+pub fn warn_of_power(flags: &RightsFlags, rights: &Rights, machine: &Machine, screen: &Screen) {
+    let admin = rights.capabilities.iter().any(|name| name == "CAP_SYS_ADMIN");
+    screen.warn(match (flags.privileged, machine.user.is_some()) {
+        (false, false) if admin => {
+            "CAP_SYS_ADMIN: root in there may mount this machine's disks, and so read and change all that \
+             is on them. docker forbids the devices by a cgroup; here nothing does. --userns takes that power away."
+        }
+        (false, _) => return,
+        (true, false) => {
             "--privileged: root in there is root out here. It has every capability, every system call, \
              the host's devices and its disks, and /proc and /sys to write to: only what is seen differs, \
              nothing is held back."
         }
-        true => {
+        (true, true) => {
             "--privileged, within a user namespace: every capability and system call, and nothing of /proc \
              and /sys covered, but all of it as good as the user you are out here: no device, no mount of a \
              disk, no setting of the kernel."

@@ -6,7 +6,7 @@ use crate::cli::Global;
 use crate::cli::run::{NetworkFlags, Run};
 use crate::commands::container::{before_the_command, process};
 use crate::commands::limits::{ask_systemd, must_ask, of_run};
-use crate::commands::rights::{rights, warn_of_privileged, with_user_namespace};
+use crate::commands::rights::{rights, warn_of_power, with_user_namespace};
 use crate::container::kept;
 use crate::container::launch::{Outcome, launch, watch};
 use crate::container::machine::Machine;
@@ -57,14 +57,12 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     }
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let network = network(&args.network, &machine)?;
+    warn_of_power(&args.rights, &rights, &machine, screen);
     let asked = Asked { group, rights, files, limits, oom_score, network };
     if asked.network.kind == NetworkKind::Bridge
         && let Some(barrier) = bridge::barrier(bridge::BRIDGE)
     {
         screen.warn(&barrier);
-    }
-    if args.rights.privileged {
-        warn_of_privileged(&machine, screen);
     }
     let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
     if global.dry_run {

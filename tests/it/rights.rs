@@ -232,6 +232,24 @@ fn privileged_is_what_is_said() {
     assert_eq!(status.0.stderr.contains("within a user namespace"), !is_root);
 }
 
+/// Nothing keeps CAP_SYS_ADMIN from the host's disks but a user namespace; who asks for it hears so.
+#[test]
+fn what_cap_sys_admin_comes_to_is_said() {
+    need_containers!();
+    let uth = Uth::new();
+    let is_root = rustix::process::geteuid().is_root();
+    for (flags, warned) in [
+        (&["--cap-add", "SYS_ADMIN"][..], is_root),
+        (&["--cap-add", "ALL"], is_root),
+        (&["--cap-add", "SYS_ADMIN", "--userns"], false),
+        (&["--cap-add", "NET_ADMIN"], false),
+    ] {
+        let ran = uth
+            .run([&["run", "--dry-run", "--network", "none"], flags, &["base", "true"]].concat());
+        assert_eq!(ran.stderr.contains("this machine's disks"), warned, "{}", ran.whole());
+    }
+}
+
 /// The program of inside.rs in the base image of this home.
 fn put_program(uth: &Uth) {
     inside::put_into(&tree(uth));
