@@ -65,8 +65,10 @@ pub struct Global {
     pub report_fd: Option<i32>,
 }
 
-/// The commands, in the order of the chapters.
+/// The commands, in the order of the chapters; the flags of one are only built
+/// (`defer`) when it is the one that was typed.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// What this machine can do, lesson by lesson, and the fix for what it cannot
     Doctor(setup::Doctor),
