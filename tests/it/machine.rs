@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use under_the_hood::kernel::netlink::{Protocol, Socket};
+
 use crate::harness::Uth;
 
 /// Everything of ours that can be seen, one line each. Only what carries this
@@ -23,10 +25,8 @@ impl Machine {
         let cgroups = ours_below(Path::new("/sys/fs/cgroup"), 6);
         seen.extend(cgroups.into_iter().filter(|line| !of_another_test(line, uth.home())));
         seen.extend(names(uth.home()));
-        seen.extend(lines("ip", &["-o", "link"], |line| {
-            line.contains("uth") || line.contains("hood")
-        }));
-        seen.extend(lines("nft", &["list", "tables"], |line| line.contains("under")));
+        seen.extend(interfaces());
+        seen.extend(tables());
         Self(seen)
     }
 
@@ -211,9 +211,64 @@ fn of_another_test(line: &str, home: &Path) -> bool {
     })
 }
 
-/// Lines of a tool's output; none where the tool is missing.
-fn lines(program: &str, args: &[&str], ours: impl Fn(&str) -> bool) -> Vec<String> {
-    let Ok(output) = Command::new(program).args(args).output() else { return Vec::new() };
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().filter(|line| ours(line)).map(|line| format!("{program} {line}")).collect()
+/// Our interfaces in the network namespace of this thread (/sys would show
+/// those of the namespace it was mounted in).
+fn interfaces() -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let names = text.lines().filter_map(|line| Some(line.split_once(':')?.0.trim()));
+    let ours = names.filter(|name| name.contains("uth") || name.contains("hood"));
+    ours.map(|name| format!("interface {name}")).collect()
+}
+
+/// Our tables of packet rules. Who may not list them can make none either, and
+/// a kernel without nf_tables has none.
+fn tables() -> Vec<String> {
+    const NFT_MSG_GETTABLE: u16 = 0x0a01;
+    const DUMP: u16 = 0x300;
+    let Ok(socket) = Socket::open(Protocol::Netfilter) else { return Vec::new() };
+    let all = loop {
+        match socket.ask(NFT_MSG_GETTABLE, DUMP, &[0; 4]) {
+            Err(error) if error.is(nix::errno::Errno::EINTR) => {} // another test made one
+            other => break other.unwrap_or_default(),
+        }
+    };
+    let text = |(_, bytes): (u16, Vec<u8>)| String::from_utf8_lossy(&bytes).into_owned();
+    let printed = |text: String| text.replace(|one: char| !one.is_ascii_graphic(), "");
+    let ours = all.into_iter().map(text).filter(|text| text.contains("under"));
+    ours.map(|text| format!("nft {}", printed(text))).collect()
+}
+
+/// A check that finds nothing proves something only if it would have found it.
+#[test]
+fn what_is_left_is_seen() {
+    need!(root);
+    need!(tool "nft");
+    private_network();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let home = uth.home().file_name().unwrap().to_string_lossy().into_owned();
+    let made = std::fs::create_dir("/run/netns").is_ok();
+    let name = format!("/run/netns/{home}");
+    let plant = |program: &str, args: &str| {
+        let status = Command::new(program).args(args.split(' ')).status();
+        assert!(status.unwrap().success(), "{program} {args}");
+    };
+    std::fs::write(uth.home().join("planted"), "").unwrap();
+    std::fs::write(&name, "").unwrap();
+    plant("ip", "link add uth-planted type veth peer name hood-planted");
+    plant("nft", "add table ip under-the-hood-planted");
+    let mut process = Command::new("sleep").arg("60").env("UTH_HOME", uth.home()).spawn().unwrap();
+    let seen = Machine::look(&uth).beyond(&before).join("\n");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    std::fs::remove_file(&name).unwrap();
+    if made {
+        let _ = std::fs::remove_dir("/run/netns"); // unless somebody uses it by now
+    }
+    let process = format!("process {}", process.id());
+    for planted in
+        ["file planted", "uth-planted", "hood-planted", "under-the-hood-planted", &name, &process]
+    {
+        assert!(seen.contains(planted), "{planted} is not in:\n{seen}");
+    }
 }
