@@ -418,7 +418,7 @@ fn refusals_name_the_rule_vm() {
     // No internal processes: one that we cannot even see stays in the group.
     let script = "mkdir /sys/fs/cgroup/inner; echo $$ >/sys/fs/cgroup/inner/cgroup.procs; \
         unshare --cgroup --mount --pid --fork --mount-proc sh -c \
-        'mount -t cgroup2 none /sys/fs/cgroup; $UTH cgroup limit --pids 5 -- true'";
+        'umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; $UTH cgroup limit --pids 5 -- true'";
     refused("root", &[], script, 1, "No internal processes");
 }
 

@@ -330,8 +330,8 @@ fn version_2(
         _ if is_rest(own) => own.parent().unwrap_or(own).to_owned(),
         _ => own.to_owned(),
     };
-    if access(&parent, Access::WRITE_OK).is_err() {
-        return Err(not_delegated(&parent));
+    if let Err(error) = writable(&parent) {
+        return Err(if error.is(Errno::EROFS) { error } else { not_delegated(&parent) });
     }
     let there = super::v2::controllers(&parent);
     let needed: Vec<_> = limits.needed();
