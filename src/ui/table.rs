@@ -1,6 +1,7 @@
 //! Tables are declared once, one entry per column; the table, its JSON and its
 //! help follow from that.
 
+use comfy_table::{CellAlignment, ContentArrangement, presets};
 use serde_json::{Map, json};
 
 use super::style::{self, Style};
@@ -85,23 +86,23 @@ pub struct Table<R: 'static>(pub &'static [Column<R>]);
 impl<R> Table<R> {
     /// The table as text, at most `width` columns wide where a width is given.
     pub fn render(&self, rows: &[R], width: Option<usize>, color: bool) -> String {
-        let heads: Vec<_> = self.0.iter().map(|column| column.name.to_owned()).collect();
-        let lines: Vec<Vec<_>> = rows.iter().map(|row| self.cells(self.0, row)).collect();
-        let widths = widths(&heads, &lines);
-        let mut line = String::new();
-        let mut text = String::new();
-        let mut add = |cells: &[String], paint: &dyn Fn(&str) -> String| {
-            line.clear();
-            for ((cell, column), width) in cells.iter().zip(self.0).zip(&widths) {
-                place(&mut line, &paint(cell), column.align, width - width_of(cell));
-            }
-            text.push_str(&cut(line.trim_end(), width));
-            text.push('\n');
-        };
-        add(&heads, &|head| style::paint(head, Style::Heading, color));
-        lines.iter().for_each(|cells| add(cells, &str::to_owned));
-        text.pop();
-        text
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(self.0.iter().map(|column| column.name));
+        for row in rows {
+            table.add_row(self.0.iter().map(|column| (column.value)(row).for_people()));
+        }
+        for (index, column) in self.0.iter().enumerate() {
+            let Some(drawn) = table.column_mut(index) else { continue };
+            drawn.set_padding(if index == 0 { (0, 0) } else { (2, 0) });
+            drawn.set_cell_alignment(match column.align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+        }
+        let mut lines = table.lines().map(|line| cut(line.trim_end(), width));
+        let heading = lines.next().map(|heading| style::paint(&heading, Style::Heading, color));
+        heading.into_iter().chain(lines).collect::<Vec<_>>().join("\n")
     }
 
     fn cells(&self, columns: &[Column<R>], row: &R) -> Vec<String> {
