@@ -226,6 +226,19 @@ fn killed_anywhere_run_leaves_nothing() {
 }
 
 #[test]
+fn killed_anywhere_run_in_a_user_namespace_leaves_nothing() {
+    need!(root);
+    strike_all(&["run", "--userns", "--name", "victim", "base", "true"], false, false);
+}
+
+/// What is kept is kept whole, with its record: `cleanup` finds it.
+#[test]
+fn killed_anywhere_run_keep_leaves_nothing_that_is_not_kept() {
+    need!(root);
+    strike_all(&["run", "--keep", "base", "true"], false, false);
+}
+
+#[test]
 fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
     need!(root);
     strike_all(&["run", "--name", "victim", "base", "true"], false, true);
