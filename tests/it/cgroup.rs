@@ -68,16 +68,16 @@ fn value<'a>(shown: &'a Value, file: &str, key: Option<&str>) -> &'a Value {
 #[test]
 fn cgroup_show_says_what_the_files_say() {
     need_v1!();
-    let groups = Groups::make("uth-test-show", &["memory", "pids", "cpu"]);
+    let groups = Groups::make("test-show", &["memory", "pids", "cpu"]);
     groups.set(0, "memory.limit_in_bytes", "67108864");
     groups.set(1, "pids.max", "20");
     groups.set(2, "cpu.cfs_quota_us", "20000");
     let uth = Uth::new();
     let shown = uth.run(["cgroup", "show", &groups.sleep.id().to_string(), "--format", "json"]);
     let shown = shown.ok().json();
-    let limit = value(&shown, "/memory/uth-test-show/memory.limit_in_bytes", None);
+    let limit = value(&shown, "/memory/test-show/memory.limit_in_bytes", None);
     assert_eq!((&limit["value"], &limit["words"]), (&67_108_864.into(), &"64 MiB".into()));
-    assert_eq!(value(&shown, "/pids/uth-test-show/pids.max", None)["value"], 20);
+    assert_eq!(value(&shown, "/pids/test-show/pids.max", None)["value"], 20);
     assert_eq!(value(&shown, "cpu.cfs_quota_us", None)["words"], "20 ms");
     assert_eq!(value(&shown, "pids.current", None)["value"], 1);
     value(&shown, "cpu.stat", Some("nr_throttled"));
@@ -96,21 +96,21 @@ fn cgroup_show_says_what_the_files_say() {
     }
 
     // The same by its path, for people.
-    let ran = uth.run(["cgroup", "show", "/uth-test-show"]).ok();
+    let ran = uth.run(["cgroup", "show", "/test-show"]).ok();
     assert!(ran.stdout.contains("64 MiB"), "{}", ran.whole());
     drop(groups);
-    uth.run(["cgroup", "show", "/uth-test-show"]).one_error(1);
+    uth.run(["cgroup", "show", "/test-show"]).one_error(1);
 }
 
 #[test]
 fn cgroup_tree_has_every_group_once() {
     need_v1!();
-    let groups = Groups::make("uth-test-tree", &["memory", "pids"]);
+    let groups = Groups::make("test-tree", &["memory", "pids"]);
     groups.set(0, "memory.limit_in_bytes", "8388608");
     let uth = Uth::new();
     let tree = uth.run(["cgroup", "tree", "--format", "json"]).ok().json();
     let all = tree["cgroups"].as_array().unwrap();
-    let ours: Vec<_> = all.iter().filter(|group| group["path"] == "/uth-test-tree").collect();
+    let ours: Vec<_> = all.iter().filter(|group| group["path"] == "/test-tree").collect();
     assert_eq!(ours.len(), 1, "{tree}");
     assert_eq!(ours[0]["memory_limit"], 8_388_608);
     assert_eq!(ours[0]["tasks"], 1);
@@ -119,7 +119,7 @@ fn cgroup_tree_has_every_group_once() {
     // It has no cpu controller: what is not measured is not 0.
     assert_eq!(ours[0]["throttled"], Value::Null);
     let ran = uth.run(["cgroup", "tree"]).ok();
-    let line = ran.stdout.lines().find(|line| line.contains("uth-test-tree")).unwrap();
+    let line = ran.stdout.lines().find(|line| line.contains("test-tree")).unwrap();
     assert!(line.contains("of 8 MiB"), "{line}");
 }
 
@@ -395,7 +395,7 @@ fn cgroup_limit_killed_leaves_the_terminal_as_it_was() {
 fn cgroup_watch_on_a_terminal_ends_with_ctrl_c() {
     use expectrl::Expect;
     need_v1!();
-    let groups = Groups::make("uth-test-watch-tty", &["memory", "pids", "cpuacct"]);
+    let groups = Groups::make("test-watch-tty", &["memory", "pids", "cpuacct"]);
     groups.set(1, "pids.max", "20");
     let uth = Uth::new();
     let script = format!("$UTH cgroup watch {} --interval 0.1; echo ended $?", groups.sleep.id());
@@ -434,7 +434,7 @@ fn cgroup_prove_interrupted_ends_and_leaves_nothing() {
 #[test]
 fn cgroup_watch_shows_nothing_of_the_groups_above() {
     need_v1!();
-    let groups = Groups::make("uth-test-watch-own", &["memory"]);
+    let groups = Groups::make("test-watch-own", &["memory"]);
     let uth = Uth::new();
     let words =
         ["cgroup", "watch", &groups.sleep.id().to_string(), "--count", "1"].map(str::to_owned);
@@ -449,7 +449,7 @@ fn cgroup_watch_shows_nothing_of_the_groups_above() {
 #[test]
 fn cgroup_watch_shows_a_group_as_it_is() {
     need_v1!();
-    let groups = Groups::make("uth-test-watch", &["memory", "pids"]);
+    let groups = Groups::make("test-watch", &["memory", "pids"]);
     groups.set(1, "pids.max", "20");
     let uth = Uth::new();
     let target = groups.sleep.id().to_string();
@@ -462,7 +462,7 @@ fn cgroup_watch_shows_a_group_as_it_is() {
     assert_eq!((&line["usage"]["tasks"], &line["usage"]["tasks_limit"]), (&1.into(), &20.into()));
     // A group that goes is the end of it.
     drop(groups);
-    uth.run(["cgroup", "watch", "/uth-test-watch"]).one_error(1);
+    uth.run(["cgroup", "watch", "/test-watch"]).one_error(1);
 }
 
 /// A container's limits, with docker's flags: seen from outside, met inside,

@@ -449,7 +449,7 @@ fn sched_set_names_the_budget_that_is_used_up() {
 fn sched_set_names_a_group_without_a_real_time_budget() {
     need!(root);
     need!(sh "CONFIG_RT_GROUP_SCHED", "test -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us");
-    let group = std::path::PathBuf::from("/sys/fs/cgroup/cpu/uth-test-budget");
+    let group = std::path::PathBuf::from("/sys/fs/cgroup/cpu/test-budget");
     std::fs::create_dir(&group).unwrap();
     let sleepers = Sleepers::start(&["nice -n 0"]);
     let target = sleepers.0[0].id().to_string();
