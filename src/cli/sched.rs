@@ -136,7 +136,7 @@ pub struct Ps {
     #[arg(long, short = 'L')]
     pub threads: bool,
     /// Only these classes (several: `ff,rr`)
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "CLASS")]
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "CLASS")]
     pub class: Vec<ClassName>,
     /// Only what belongs to this container (a pid in it, NAME or ENGINE:NAME)
     #[arg(long, value_name = "TARGET")]

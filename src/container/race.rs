@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::container::limited;
 use crate::effect::Policy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::home::Place;
 use crate::kernel::cgroup::limit::{self, Limits};
 use crate::kernel::op::{Op, Slots, World, describe, perform_all};
@@ -27,6 +27,10 @@ pub const LONGEST: u64 = 15;
 
 /// Hogs end by themselves so long after the end of the race.
 const SPARE: u64 = 3;
+
+/// So long at most the clock waits until every racer runs: one may still be
+/// waiting for a page of its program.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +247,12 @@ fn measure(request: &Request, hogs: &Hogs, tick: &mut dyn FnMut(&Lap)) -> Result
     let proc = Path::new(PROC);
     let pids: Vec<_> = hogs.pids().collect();
     let look = || pids.iter().map(|pid| hog::cpu_time(proc, *pid)).collect::<Result<Vec<u64>>>();
+    let (opened, at_the_gate) = (Instant::now(), look()?);
+    while opened.elapsed() < WARM_UP
+        && look()?.iter().zip(&at_the_gate).any(|(now, then)| now == then)
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let (begun, first, idle) = (Instant::now(), look()?, hog::idle_time(proc, request.cpu));
     let end = begun + Duration::from_secs(request.seconds);
     loop {
@@ -253,10 +263,20 @@ fn measure(request: &Request, hogs: &Hogs, tick: &mut dyn FnMut(&Lap)) -> Result
         let lap = Lap { wall, cpu };
         tick(&lap);
         if Instant::now() >= end {
+            if lap.cpu.iter().all(|time| *time == 0) {
+                return Err(never_ran(request));
+            }
             let idle = hog::idle_time(proc, request.cpu).zip(idle).map(|(now, then)| now - then);
             return Ok(Outcome { lap, pids, idle, left: Vec::new() });
         }
     }
+}
+
+/// Nothing was measured, and nothing is not zero.
+fn never_ran(request: &Request) -> Error {
+    Error::new(format!("measuring {} s on CPU {}", request.seconds, request.cpu))
+        .said("none of the loops had any time on it")
+        .hint("Something else had this CPU all the while; with --seconds it is tried for longer.")
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ fn a_name_is_given_once_kept_and_taken_back() {
         # A namespace that only the name keeps.
         kill $pid; wait $pid || true
         $UTH netns list | grep 'uth-second *under-the-hood netns hide uth-second'
-        $UTH cleanup; [ -z \"$(ls /run/netns)\" ]; ! grep -q '/run/netns/' /proc/self/mountinfo
+        $UTH cleanup; [ -z \"$(ls /run/netns)\" ]; [ $(grep -c '/run/netns/' /proc/self/mountinfo) = 0 ]
         trap - EXIT";
     let mut unshare = uth.beside("unshare");
     unshare.args(["--mount", "sh", "-ec", &format!("mount -t tmpfs run /run; cd /run; {script}")]);

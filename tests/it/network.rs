@@ -7,12 +7,16 @@ use std::time::Duration;
 use crate::harness::{Ran, Uth};
 use crate::machine::{Machine, base_and_progress, private_network};
 
+/// What must fail: `! command` in the middle of a script does not end it, whatever
+/// the command does.
+const NEVER: &str = r#"never() { if "$@"; then echo "it should not have: $*" >&2; exit 1; fi; }"#;
+
 /// Runs a script in a network namespace of its own; names of namespaces, and
 /// the files in /mnt, are its own too.
 fn private(uth: &Uth, script: &str) -> Ran {
     let mut unshare = uth.beside("unshare");
     let script = format!(
-        "set -e; mkdir -p /run/netns; mount -t tmpfs names /run/netns; mount -t tmpfs files /mnt
+        "set -e; {NEVER}; mkdir -p /run/netns; mount -t tmpfs names /run/netns; mount -t tmpfs files /mnt
          mount -t sysfs sys /sys; ip link set lo up
          echo 0 >/proc/sys/net/ipv4/ip_forward; {script}"
     );
@@ -37,7 +41,7 @@ fn a_connected_namespace_gets_out_and_nothing_stays_when_it_is_undone() {
          nft 'add table ip theirs; add chain ip theirs c {{ type filter hook forward priority 0; }}'
          nft list ruleset >before; ip -o link | cut -d: -f2 >links
          ip netns add uth-in; ip netns add uth-two
-         ! ip netns exec uth-in busybox ping -c 1 -W 1 192.0.2.2
+         never ip netns exec uth-in busybox ping -c 1 -W 1 192.0.2.2
          [ $($UTH netns connect uth-in) = 10.213.0.2 ]
          [ $($UTH netns connect uth-two) = 10.213.0.3 ]
          ip netns exec uth-in busybox ping -c 1 -W 5 10.213.0.1
@@ -93,17 +97,17 @@ fn rules_that_drop_what_is_passed_on_are_told_with_the_remedy() {
         out() {{ ip netns exec uth-in busybox ping -c 1 -W $1 192.0.2.2; }}
         remedy() {{ tr '
 ' ' ' <$1 | tr -s ' ' | cut -d'`' -f2; }}
-        $UTH netns connect uth-in 2>none; ! grep Warning none; out 5; $UTH netns connect uth-in --undo
+        $UTH netns connect uth-in 2>none; never grep Warning none; out 5; $UTH netns connect uth-in --undo
         nft 'add table ip filter; add chain ip filter FORWARD {{ type filter hook forward priority 0; policy drop; }}'
         nft list ruleset >theirs
-        $UTH netns connect uth-in 2>told; ! out 1; grep 'chain FORWARD of table ip filter' told
+        $UTH netns connect uth-in 2>told; never out 1; grep 'chain FORWARD of table ip filter' told
         nft delete table ip "$(nft list tables | grep -o 'under-the-hood-.*')"; nft list ruleset | cmp - theirs
         $UTH cleanup; $UTH netns connect uth-in 2>told; remedy told | sh -ex; out 5
-        $UTH netns connect uth-in 2>none; ! grep Warning none
+        $UTH netns connect uth-in 2>none; never grep Warning none
         nft flush ruleset; $UTH cleanup
         iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER
-        $UTH netns connect uth-in 2>told; ! out 1; grep DOCKER-USER told; remedy told | sh -ex; out 5
-        $UTH netns connect uth-in 2>none; ! grep Warning none; $UTH netns connect uth-in --undo"#
+        $UTH netns connect uth-in 2>told; never out 1; grep DOCKER-USER told; remedy told | sh -ex; out 5
+        $UTH netns connect uth-in 2>none; never grep Warning none; $UTH netns connect uth-in --undo"#
     );
     private(&Uth::new(), &script).ok();
 }
@@ -139,7 +143,7 @@ fn published_ports_lead_into_the_container() {
          [ \"$(perl /mnt/get 10.213.0.2:80)\" = welcome ]
          [ \"$(ip netns exec uth-out perl /mnt/get 192.0.2.1:8080)\" = welcome ]
          [ \"$(ip netns exec uth-out perl /mnt/get 192.0.2.1:8081)\" = welcome ]
-         ! perl /mnt/get 127.0.0.1:8081
+         never perl /mnt/get 127.0.0.1:8081
          $UTH exec web cat /etc/hosts | grep 10.213.0.2.kiste.web
          $UTH run --name two --network bridge --dns 192.0.2.53 base sh -c 'cat /etc/hosts /etc/resolv.conf' >/mnt/two
          grep 10.213.0.2.kiste.web /mnt/two; grep 10.213.0.3 /mnt/two; grep -x 'nameserver 192.0.2.53' /mnt/two
@@ -148,7 +152,7 @@ fn published_ports_lead_into_the_container() {
          no -p 8080:1; no -p 127.0.0.1:8080:1; no --network none -p 1:1; no --network host -p 1:1; no -p x; no --network x
          busybox nc -l -p 9000 & listener=$!; sleep 0.2; no -p 9000:1; kill $listener
          kill $server; trap - EXIT
-         $UTH stop -t 0 web; [ -z \"$(nft list tables)\" ]; ! ip -o link | grep uth0
+         $UTH stop -t 0 web; [ -z \"$(nft list tables)\" ]; [ -z \"$(ip -o link | grep uth0)\" ]
          [ $(cat /proc/sys/net/ipv4/ip_forward) = 0 ]"
     );
     let ran = private(&uth, &script).ok();
@@ -262,7 +266,7 @@ fn a_helper_ends_with_its_container_whoever_is_killed() {
     need!(user_namespace);
     need!(tool "pasta");
     // A zombie waits for its new parent, who may be slow to look.
-    let script = r#"set -e
+    let script = r#"set -e; never() { if "$@"; then exit 1; fi; }
         living() { [ -e /proc/$1 ] && ! grep -q "^State:.Z" /proc/$1/status; }
         for victim in shim init helper all; do
           $UTH run -d --name box --network pasta base sleep 600
@@ -271,7 +275,7 @@ fn a_helper_ends_with_its_container_whoever_is_killed() {
           case $victim in all) kill -9 $shim $init $helper;; *) kill -9 $(eval echo \$$victim);; esac
           if [ $victim = helper ]; then $UTH exec box true; $UTH stop -t 0 box; fi
           for pid in $shim $init $helper; do
-            for i in $(seq 200); do living $pid || break; sleep 0.05; done; ! living $pid
+            for i in $(seq 200); do living $pid || break; sleep 0.05; done; never living $pid
           done
           $UTH cleanup
         done"#;
