@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::dissect_views::mode;
+use super::dissect::views::mode;
 use super::which::{open, path, path_json};
 use crate::cli::dissect;
 use crate::error::Result;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::dissect::Dissected;
-use super::dissect_json::{File, Layer};
-use super::which::{NOT_SAID, path, path_json, step};
+use super::Dissected;
+use super::json::{File, Layer};
+use crate::commands::image::which::{NOT_SAID, path, path_json, step};
 use crate::error::{Error, Result};
 use crate::image::dissect::listing::{Entry, Kind};
 use crate::image::dissect::stack::{Change, Place};
@@ -85,7 +85,7 @@ fn made_by(it: &Dissected<'_>, at: usize) -> String {
 }
 
 /// `-rwsr-xr-x`, as ls(1) has it.
-pub(super) fn mode(entry: &Entry<'_>) -> String {
+pub fn mode(entry: &Entry<'_>) -> String {
     let bit = |bit: u32, letter: char| if entry.mode & bit != 0 { letter } else { '-' };
     let special = |execute: u32, special: u32, letter: char| match (
         entry.mode & execute != 0,

@@ -1,9 +1,12 @@
 //! `image dissect`: an image, taken apart.
 
+mod json;
+pub(super) mod views;
+
 use std::io::IsTerminal;
 
+use super::history;
 use super::which::path;
-use super::{dissect_json, dissect_views as views, history};
 use crate::cli::dissect::Dissect;
 use crate::error::{Error, Result};
 use crate::image::dissect::efficiency::{self, Wasted};
@@ -42,7 +45,7 @@ pub fn run(args: &Dissect, screen: &mut Screen) -> Result<u8> {
         (Some(path), ..) => views::history_of(&it, path, screen)?,
         (_, true, layer) => views::tree(&it, layer, screen)?,
         (_, _, Some(layer)) => views::layer(&it, layer, screen)?,
-        _ if screen.json_wanted() => screen.json(&dissect_json::Whole::of(&it)?)?,
+        _ if screen.json_wanted() => screen.json(&json::Whole::of(&it)?)?,
         _ => show(&it, screen)?,
     }
     Ok(0)

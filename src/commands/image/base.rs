@@ -1,25 +1,9 @@
-//! `image base`, and the other verbs of `image` in their rooms.
-
-pub mod pull;
-
-mod load;
-mod ls;
-mod rm;
-mod save;
-
-mod diff;
-mod dissect;
-mod dissect_json;
-mod dissect_views;
-mod history;
-mod share;
-mod unpack;
-mod which;
+//! `image base`.
 
 use serde_json::json;
 
 use crate::cli::Global;
-use crate::cli::image::{Base, BaseSource, Image};
+use crate::cli::image::{Base, BaseSource};
 use crate::error::Result;
 use crate::image::base::contents::{Library, Missing, Program};
 use crate::image::base::{self, Host, Plan, Source};
@@ -88,24 +72,8 @@ const MISSING: Table<Missing> = Table(&[
     },
 ]);
 
-/// Performs one of the `image` commands.
-pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
-    match image {
-        Image::Base(args) => make_base(args, global, screen),
-        Image::Load(args) => load::run(args, global, screen),
-        Image::Ls => ls::run(screen),
-        Image::Rm(args) => rm::run(args, global, screen),
-        Image::Save(args) => save::run(args, global, screen),
-        Image::Pull(args) => pull::run(args, global, screen),
-        Image::Dissect(args) => dissect::run(args, screen),
-        Image::History(args) => history::run(args, screen),
-        Image::Diff(args) => diff::run(args, screen),
-        Image::Share(args) => share::run(args, screen),
-        Image::Unpack(args) => unpack::run(args, global, screen),
-    }
-}
-
-fn make_base(args: &Base, global: &Global, screen: &mut Screen) -> Result<u8> {
+/// Makes it, shows what is in it, and writes it elsewhere if that is wanted.
+pub fn run(args: &Base, global: &Global, screen: &mut Screen) -> Result<u8> {
     let source = args.from.map(|from| match from {
         BaseSource::Busybox => Source::Busybox,
         BaseSource::Programs => Source::Programs,

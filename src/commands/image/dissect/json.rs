@@ -3,8 +3,8 @@
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use super::dissect::Dissected;
-use super::which::path_json;
+use super::Dissected;
+use crate::commands::image::which::path_json;
 use crate::error::{Error, Result};
 use crate::image::dissect::efficiency;
 use crate::image::dissect::listing::Entry;
