@@ -16,10 +16,11 @@ use crate::step::{Observer, Step};
 /// The time that everything in it has: the same image is the same bytes.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
-/// Its documents: they follow from its key.
+/// What the store gets: all of it follows from the tree's files.
 struct Documents {
-    layer: Digest,
-    config: Vec<u8>,
+    layer: Descriptor,
+    config: (Descriptor, Vec<u8>),
+    manifest: (Descriptor, Vec<u8>),
 }
 
 fn documents(plan: &Plan) -> Result<Documents> {
@@ -41,19 +42,19 @@ fn documents(plan: &Plan) -> Result<Documents> {
         history: vec![made],
         other: Other::new(),
     };
-    Ok(Documents { layer, config: json(&config)? })
+    let size = archive::size(&plan.contents.entries)?;
+    let layer = Descriptor::new(media::LAYER, layer, size);
+    let bytes = json(&config)?;
+    let config = (Descriptor::of(media::CONFIG, &bytes), bytes);
+    let bytes = json(&Manifest::new(config.0.clone(), vec![layer.clone()]))?;
+    let mut descriptor = Descriptor::of(media::MANIFEST, &bytes);
+    descriptor.platform = Some(Platform::host());
+    Ok(Documents { layer, config, manifest: (descriptor, bytes) })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::new("writing the base image's documents").said(error))
-}
-
-fn manifest(config: &Descriptor, layer: Descriptor) -> Result<(Descriptor, Vec<u8>)> {
-    let bytes = json(&Manifest::new(config.clone(), vec![layer]))?;
-    let mut descriptor = Descriptor::of(media::MANIFEST, &bytes);
-    descriptor.platform = Some(Platform::host());
-    Ok((descriptor, bytes))
 }
 
 /// Brings the image that was made by this plan into the store; nothing if it is there.
@@ -62,10 +63,8 @@ pub fn enter(plan: &Plan, observer: &mut dyn Observer) -> Result<()> {
     if is_there(plan, &Store::find()?)? {
         return Ok(());
     }
-    let Documents { layer, config } = documents(plan)?;
+    let Documents { layer, config, manifest } = documents(plan)?;
     let lease = Store::open()?.lease()?;
-    let size = archive::size(&plan.contents.entries)?;
-    let layer = Descriptor::new(media::LAYER, layer, size);
     if let Entry::New(mut writer) = lease.enter(&layer)? {
         writer.restart()?;
         let mut out = BufWriter::with_capacity(1 << 16, &mut *writer);
@@ -74,11 +73,10 @@ pub fn enter(plan: &Plan, observer: &mut dyn Observer) -> Result<()> {
         drop(out);
         writer.finish(observer)?;
     }
-    let named = Descriptor::of(media::CONFIG, &config);
-    lease.put(&named, &config, observer)?;
-    let (descriptor, bytes) = manifest(&named, layer)?;
-    lease.put(&descriptor, &bytes, observer)?;
-    lease.name(&name, &descriptor, None, observer)
+    for (descriptor, bytes) in [&config, &manifest] {
+        lease.put(descriptor, bytes, observer)?;
+    }
+    lease.name(&name, &manifest.0, None, observer)
 }
 
 /// Whether the store's image of this name is the one that the plan makes.
@@ -97,16 +95,8 @@ pub fn describe(plan: &Plan, store: &Store) -> Result<Vec<Step>> {
     if is_there(plan, store)? {
         return Ok(Vec::new());
     }
-    let path = store.path().display();
-    let blob = format!("{path}/blobs/sha256/{}", plan.key);
-    Ok(vec![
-        Step::new(
-            format!("rename(\"{path}/partial/sha256-{}\", \"{blob}\")", plan.key),
-            "the tree as one layer of an image in the store",
-        )
-        .shell(format!(
-            "tar -cf {blob} --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C TREE ."
-        )),
-        store.naming(NAME),
-    ])
+    let Documents { layer, config, manifest } = documents(plan)?;
+    let blobs = [layer, config.0, manifest.0].into_iter().filter(|blob| !store.has(blob));
+    let entering = blobs.map(|blob| store.entering(&blob.digest));
+    Ok(entering.chain([store.naming(NAME)]).collect())
 }

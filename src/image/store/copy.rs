@@ -37,7 +37,22 @@ fn fill(
     mut writer: Writer,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    // A file is read again from its beginning as fast as it could be gone on with.
+    match pour(image, layer, &mut writer, observer) {
+        Ok(()) => writer.finish(observer),
+        Err(error) => {
+            // A file is read again from its beginning as fast as it could be gone on with.
+            writer.discard()?;
+            Err(damaged(error))
+        }
+    }
+}
+
+fn pour(
+    image: &Image,
+    layer: &Descriptor,
+    writer: &mut Writer,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     writer.restart()?;
     let shown = format!("layer {}", layer.digest.short());
     let mut source = image.blob(layer)?;
@@ -49,15 +64,12 @@ fn fill(
                 writer.write_all(&buffer[..count]).map_err(|error| writer.failed(&error))?
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                writer.discard()?;
-                return Err(error).tried(|| format!("reading {shown}")).map_err(damaged);
-            }
+            other => other.map(drop).tried(|| format!("reading {shown}"))?,
         }
         observer.progress(&shown, writer.have(), layer.size);
     }
     observer.progress_over(&shown);
-    writer.finish(observer)
+    Ok(())
 }
 
 fn damaged(error: Error) -> Error {

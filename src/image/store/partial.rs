@@ -41,6 +41,11 @@ impl Store {
         files.iter().find_map(|path| path.symlink_metadata().ok()).map_or(0, |file| file.len())
     }
 
+    /// The step in which a blob gets its name.
+    pub fn entering(&self, digest: &Digest) -> Step {
+        step(&self.partial_path(digest), &self.blob_path(digest))
+    }
+
     /// Where a blob is written until it is verified.
     fn partial_path(&self, digest: &Digest) -> PathBuf {
         self.path.join("partial").join(format!("{}-{}", digest.algorithm(), digest.hex()))
@@ -100,6 +105,14 @@ fn locked(partial: &Path) -> Result<Option<File>> {
         .tried(|| format!("flock({partial:?})"))?;
     let metadata = file.metadata().tried(call)?;
     Ok(same(&metadata, partial).then_some(file))
+}
+
+fn step(partial: &Path, target: &Path) -> Step {
+    Step::new(
+        format!("rename({partial:?}, {target:?})"),
+        "its size and SHA-256 are right: only now it gets its name, which is that sum",
+    )
+    .shell(format!("sha256sum {0}; mv {0} {1}", partial.display(), target.display()))
 }
 
 /// Whether an open file still has this name.
@@ -173,23 +186,10 @@ impl Writer {
         let renamed = std::fs::rename(&self.partial, &self.target)
             .tried(|| format!("rename({:?}, {:?})", self.partial, self.target));
         if observer.wants_steps() {
-            observer.step(&self.step(renamed.clone()));
+            let result = Some(renamed.clone().map(|()| "0".to_owned()));
+            observer.step(&Step { result, ..step(&self.partial, &self.target) });
         }
         renamed
-    }
-
-    fn step(&self, result: Result<()>) -> Step {
-        let mut step = Step::new(
-            format!("rename({:?}, {:?})", self.partial, self.target),
-            "its size and SHA-256 are right: only now it gets its name, which is that sum",
-        )
-        .shell(format!(
-            "sha256sum {0}; mv {0} {1}",
-            self.partial.display(),
-            self.target.display()
-        ));
-        step.result = Some(result.map(|()| "0".to_owned()));
-        step
     }
 
     /// What a failed write means.
