@@ -1,6 +1,6 @@
 //! `run`, with docker's flags.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::container::{ProcessFlags, RightsFlags};
 
@@ -43,6 +43,9 @@ pub struct Run {
     /// Start it below an init of ours, which reaps orphans and passes signals on
     #[arg(long)]
     pub init: bool,
+    /// Whether the image is fetched from its registry
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub pull: PullWhen,
     /// The image: `base`
     pub image: String,
     /// The command and its arguments (default: the image's shell)
@@ -57,6 +60,18 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub network: NetworkFlags,
+}
+
+/// When `run` fetches its image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PullWhen {
+    /// If it is not here
+    #[default]
+    Missing,
+    /// Each time, should its name mean something newer by now
+    Always,
+    /// Only what is here is run
+    Never,
 }
 
 /// What its processes may use.

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::Global;
 use crate::cli::run::{NetworkFlags, Run};
 use crate::commands::container::{before_the_command, process};
+use crate::commands::image::pull;
 use crate::commands::limits::{ask_systemd, must_ask, of_run};
 use crate::commands::rights::{rights, warn_of_power, with_user_namespace};
 use crate::container::kept;
@@ -63,6 +64,9 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
         && let Some(barrier) = bridge::barrier(bridge::BRIDGE)
     {
         screen.warn(&barrier);
+    }
+    if !global.dry_run {
+        pull::ensure(&args.image, args.pull, screen).map_err(before_the_command)?;
     }
     let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
     if global.dry_run {

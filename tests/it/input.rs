@@ -30,7 +30,7 @@ fn what_is_not_there_is_said_to_be_not_there() {
         ("no-process-ns", &["inspect", "ns", "--pid", NO_PID], 1),
         ("no-container-exec", &["exec", "nobody", "true"], 125),
         ("no-container-stop", &["stop", "nobody"], 1),
-        ("no-image", &["run", "nowhere", "true"], 125),
+        ("no-image", &["run", "--pull", "never", "nowhere", "true"], 125),
         ("no-lesson", &["lesson", "99"], 1),
         ("no-lesson-file", &["lesson", "check", "/nowhere/lesson.md"], 1),
     ] {

@@ -4,10 +4,12 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::cli::image::{Pull, RegistryFlags};
+use crate::cli::run::PullWhen;
 use crate::error::{Error, Result};
 use crate::image::oci::Platform;
 use crate::image::reference::{Name, Reference};
 use crate::image::registry::{self, Login, Options, Pulled, Wanted};
+use crate::image::store::Store;
 use crate::ui::{Screen, keys};
 
 /// `image pull`
@@ -39,6 +41,22 @@ pub fn pull(wanted: &Wanted, screen: &mut Screen) -> Result<Pulled> {
     let name = &wanted.name;
     screen.note(&format!("{}: Pulling from {}", name.wanted(), name.repository()));
     registry::pull(wanted, screen)
+}
+
+/// What `run` needs is here, or fetched, as docker does it.
+pub fn ensure(image: &str, when: PullWhen, screen: &mut Screen) -> Result<()> {
+    let Reference::Named(name) = image.parse()? else { return Ok(()) };
+    if name.is_local() || when == PullWhen::Never {
+        return Ok(());
+    }
+    if when == PullWhen::Missing {
+        if Store::find()?.resolve(&name)?.is_some() {
+            return Ok(());
+        }
+        screen.note(&format!("There is no image {} here.", name.familiar()));
+    }
+    let wanted = Wanted { name, platform: Platform::host(), options: Options::default() };
+    pull(&wanted, screen).map(drop)
 }
 
 fn as_json(pulled: &Pulled) -> serde_json::Value {

@@ -237,6 +237,31 @@ fn mirrors_are_asked_first_and_the_registry_when_they_have_nothing() {
     assert!(names(&uth).contains(&"docker.io/team/app:1".to_owned()));
 }
 
+/// `run` fetches what is not here, once; and only if it may.
+#[test]
+fn run_fetches_an_image_that_is_not_here() {
+    need!(root);
+    let (uth, image) = (Uth::new(), Image::new(10));
+    let server = Server::honest(&image);
+    let name = server.name();
+    let run = |args: &[&str]| uth.run([&["run"], args, &[&name, "/no-such-program"]].concat());
+    run(&["--pull", "never"]).one_error(125);
+    assert!(server.requests().is_empty() && names(&uth).is_empty());
+    // There is no program in this image: it was fetched and unpacked, and is entered for nothing.
+    let ran = run(&[]).exits(127);
+    assert!(ran.stderr.contains("Pulling from"), "{}", ran.whole());
+    all_here(&uth, &image, &server);
+    let asked = server.requests().len();
+    run(&[]).exits(127);
+    assert_eq!(server.requests().len(), asked);
+    run(&["--pull", "always"]).exits(127);
+    assert!(server.requests().len() > asked);
+    drop(server);
+    std::thread::sleep(Duration::from_millis(50));
+    run(&[]).exits(127);
+    run(&["--pull", "always"]).one_error(125);
+}
+
 /// Through a proxy, except to this machine.
 #[test]
 fn a_proxy_is_asked_for_what_is_elsewhere() {
