@@ -173,7 +173,7 @@ impl Repository {
             ),
             StatusCode::TOO_MANY_REQUESTS => Some(
                 "Registries limit how much one address may pull; who has an account may pull more (`docker login`). \
-                 For a whole class: `lesson fetch --to DIR` once, then `lesson fetch --offline DIR`, or a --mirror."
+                 For a whole class: `image save` on one machine and `image load` on the others, or a --mirror."
                     .to_owned(),
             ),
             status if status.is_redirection() => Some(format!("It leads on and on: more than {MOST_HOPS} times.")),

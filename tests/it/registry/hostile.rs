@@ -306,7 +306,7 @@ fn who_never_answers_or_never_ends_is_given_up_within_thirty_seconds() {
             (
                 "429 for ever",
                 on("/team/", |answer| Answer { status: 429, ..answer }),
-                vec!["429", "lesson fetch"],
+                vec!["429", "image save"],
             ),
             (
                 "429 for an hour",
