@@ -42,7 +42,7 @@ const STEPS: Table<Row> = Table(&[
 
 /// `image history`
 pub fn run(args: &dissect::History, screen: &mut Screen) -> Result<u8> {
-    let image = args.which.open()?;
+    let image = args.which.documents(screen)?;
     match screen.json_wanted() {
         true => screen.json(&as_json(&image))?,
         false => show(&image, screen)?,

@@ -1,16 +1,38 @@
 //! The image that somebody means, and how its texts are shown.
 
+use super::pull;
 use crate::cli::dissect::Which;
 use crate::error::Result;
-use crate::image::oci::{Config, History, Platform};
+use crate::image::oci::{Config, History};
+use crate::image::reference::Reference;
+use crate::image::registry::{self, Options, Wanted};
 use crate::image::source::{self, Image};
+use crate::image::store::Store;
 use crate::image::text;
-use crate::ui::shown;
+use crate::ui::{Screen, shown};
 
 impl Which {
     /// Opens it.
     pub(super) fn open(&self) -> Result<Image> {
         open(&self.image, self.platform.as_deref())
+    }
+
+    /// Its documents: if it is not here, those that a registry has. No layer is fetched.
+    pub(super) fn documents(&self, screen: &mut Screen) -> Result<Image> {
+        let platform = pull::platform(self.platform.as_deref())?;
+        match self.image.parse()? {
+            Reference::Named(name)
+                if !name.is_local() && Store::find()?.resolve(&name)?.is_none() =>
+            {
+                screen.note(&format!(
+                    "{} is not here: {} is asked for its documents, and for no layer.",
+                    name.familiar(),
+                    name.registry()
+                ));
+                registry::documents(&Wanted { name, platform, options: Options::default() }, screen)
+            }
+            reference => source::open(&reference, &platform),
+        }
     }
 }
 
@@ -19,8 +41,7 @@ pub(super) const NOT_SAID: &str = "(the history does not say)";
 
 /// Opens the image of this name, for that platform or this machine's.
 pub(super) fn open(image: &str, platform: Option<&str>) -> Result<Image> {
-    let platform = platform.map_or_else(|| Ok(Platform::host()), str::parse)?;
-    source::open(&image.parse()?, &platform)
+    source::open(&image.parse()?, &pull::platform(platform)?)
 }
 
 /// A path of an image, for people.

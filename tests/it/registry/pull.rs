@@ -73,6 +73,23 @@ fn a_dry_run_asks_nobody() {
 }
 
 #[test]
+fn what_needs_no_layers_is_read_in_the_registry() {
+    let (uth, image) = (Uth::new(), Image::new(1000));
+    let server = Server::honest(&image);
+    let name = server.name();
+    let history = uth.run(["--format", "json", "image", "history", &name]).ok().json();
+    assert_eq!(history["digest"], digest(&image.manifest));
+    assert_eq!(history["history"].as_array().unwrap().len(), image.layers.len());
+    let manifest = uth.run(["image", "dissect", "--manifest", &name]).ok();
+    assert_eq!(digest(manifest.stdout.as_bytes()), digest(&image.manifest));
+    for layer in &image.layers {
+        assert!(!server.requests().iter().any(|request| request.is_for(&digest(layer))));
+    }
+    assert!(names(&uth).is_empty() && blobs(&uth).is_empty());
+    uth.run(["image", "dissect", &name]).one_error(1);
+}
+
+#[test]
 fn once_429_once_500_and_once_cut_off_end_well() {
     recovers(|request, answer| match (request.before, request.is_for("/team/")) {
         (0, true) => Answer { status: 429, ..answer }.with("Retry-After", "1"),

@@ -31,12 +31,13 @@ pub(super) struct Dissected<'a> {
 
 /// `image dissect`
 pub fn run(args: &Dissect, screen: &mut Screen) -> Result<u8> {
-    let image = args.which.open()?;
     if args.manifest || args.config {
+        let image = args.which.documents(screen)?;
         let bytes = if args.manifest { &image.manifest_bytes } else { &image.config_bytes };
         document(bytes, screen)?;
         return Ok(0);
     }
+    let image = args.which.open()?;
     let layers = dissect::layers(&image, screen)?;
     let stack = Stack::of(&layers);
     let it = Dissected { image: &image, layers: &layers, stack: &stack };
