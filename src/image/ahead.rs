@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::oci::{Descriptor, Digest};
+use super::oci::{DAMAGED, Descriptor, Digest};
 use super::source::Image;
 use super::unpack::{Options, Unpacked, compression, unpack_tar};
 use crate::error::{Context, Error, Result};
@@ -25,12 +25,14 @@ enum Piece {
 }
 
 /// Unpacks all layers of an image into a directory. Each is verified to its last
-/// byte before the next one begins.
+/// byte before the next one begins; `told` hears how each ended, by its number from 0.
+/// There is one thread again when this returns.
 pub fn unpack(
     image: &Image,
     directory: &Path,
     options: &Options,
     observer: &mut dyn Observer,
+    mut told: impl FnMut(usize, &Result<Unpacked>, &mut dyn Observer),
 ) -> Result<Unpacked> {
     let (sender, receiver) = sync_channel(PIECES);
     let mut whole = Unpacked::default();
@@ -49,12 +51,13 @@ pub fn unpack(
         });
         // It ends with this block, and with it the thread that would fill it.
         let receiver = receiver;
-        for _ in image.layers() {
+        for (number, _) in image.layers().enumerate() {
             let mut layer = Layer::new(&receiver);
             let unpacked = unpack_tar(&mut layer, directory, options, observer);
             // What stopped the reading is the reason, not that the archive ended.
-            let unpacked = layer.failed.map_or(unpacked, Err)?;
-            whole.add(&unpacked);
+            let unpacked = layer.failed.map_or(unpacked, Err);
+            told(number, &unpacked, observer);
+            whole.add(&unpacked?);
         }
         Ok(whole)
     })
@@ -71,7 +74,8 @@ fn read(
     let mut sum = diff_id.hasher();
     loop {
         let mut piece = Vec::with_capacity(PIECE);
-        let count = (&mut archive).take(PIECE as u64).read_to_end(&mut piece).tried(call)?;
+        let count = (&mut archive).take(PIECE as u64).read_to_end(&mut piece);
+        let count = count.tried(call).map_err(|error| error.hint(DAMAGED))?;
         if count == 0 {
             break;
         }

@@ -122,7 +122,7 @@ impl Plan {
             }
             Source::Image(image) => {
                 let options = Options { whiteouts: true, ..Options::default() };
-                ahead::unpack(image, tree, &options, observer).map(Some)
+                ahead::unpack(image, tree, &options, observer, |_, _, _| ()).map(Some)
             }
         }
     }

@@ -7,21 +7,20 @@
 //! name before every layer was what the image says (its diff_id): so a tree that
 //! is there needs no second look.
 
-use std::fs;
-use std::io::{self, BufRead, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::errno::Errno;
 
 use crate::effect::Effect;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
-use crate::image::base;
-use crate::image::oci::{Descriptor, Digest, Execution, Hasher, Platform};
+use crate::image::oci::{Execution, Platform};
 use crate::image::reference::Reference;
 use crate::image::source::{self, Image};
-use crate::image::unpack::{LeftOut, Options, compression, unpack_tar};
+use crate::image::unpack::{LeftOut, Options};
+use crate::image::{ahead, base};
 use crate::kernel::files::MakeDir;
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::{NewTree, Rename};
@@ -153,7 +152,8 @@ impl Unpack {
         ]
     }
 
-    fn layer_step(&self, number: usize, descriptor: &Descriptor) -> Step {
+    fn layer_step(&self, number: usize) -> Step {
+        let descriptor = &self.image.manifest.layers[number];
         let tree = format!("{}/tree", self.new_path());
         let mut step = Step::new(
             format!("openat2, mkdirat, openat, symlinkat, linkat, unlinkat(\"{tree}/...\")"),
@@ -177,8 +177,8 @@ impl Unpack {
 
     fn describe(&self) -> Vec<Step> {
         let mut steps = op::describe(&self.building(), Actor::Launcher);
-        let layers = self.image.layers().enumerate();
-        steps.extend(layers.map(|(number, (descriptor, _))| self.layer_step(number, descriptor)));
+        let layers = 0..self.image.manifest.layers.len();
+        steps.extend(layers.map(|number| self.layer_step(number)));
         steps.extend(op::describe(&[self.placing()], Actor::Launcher));
         steps
     }
@@ -204,15 +204,17 @@ impl Unpack {
         let mut world = World::new(&mut slots);
         world.watch = Some(watch);
         op::perform_all(&self.building(), Actor::Launcher, &mut world, observer)?;
-        let mut left_out = LeftOut::default();
-        for (number, (descriptor, diff_id)) in self.image.layers().enumerate() {
-            let result = unpack_layer(&self.image, descriptor, diff_id, &tree, observer);
-            let mut step = self.layer_step(number, descriptor);
-            op::fill(&mut step, world.slots);
-            step.result = Some(result.as_ref().map(|_| "0".to_owned()).map_err(Error::clone));
-            observer.step(&step);
-            left_out.add(&result?);
-        }
+        let options = Options { whiteouts: true, ..Options::default() };
+        let slots = &*world.slots;
+        let unpacked =
+            ahead::unpack(&self.image, &tree, &options, observer, |number, result, observer| {
+                let mut step = self.layer_step(number);
+                op::fill(&mut step, slots);
+                let result = result.as_ref().map(|_| "0".to_owned());
+                step.result = Some(result.map_err(Error::clone));
+                observer.step(&step);
+            })?;
+        let left_out = unpacked.left_out;
         match self.placing().perform(Actor::Launcher, &mut world, observer) {
             // Somebody else unpacked the very same meanwhile.
             Err(error) if error.is(Errno::ENOTEMPTY) || error.is(Errno::EEXIST) => Ok(left_out),
@@ -288,56 +290,4 @@ pub fn remove(needed: &[String], observer: &mut dyn Observer) -> Result<usize> {
         observer.step(&step);
     }
     result.map(|()| paths.len())
-}
-
-/// Unpacks one layer onto those that are in the directory already. When it ends
-/// well, its bytes were those that the manifest and the config name.
-pub fn unpack_layer(
-    image: &Image,
-    descriptor: &Descriptor,
-    diff_id: &Digest,
-    directory: &Path,
-    observer: &mut dyn Observer,
-) -> Result<LeftOut> {
-    let options = Options { whiteouts: true, ..Options::default() };
-    let plain = compression::decompressed(image.blob(descriptor)?)?;
-    let mut summed = Summed { inner: plain, hasher: diff_id.hasher() };
-    let unpacked = unpack_tar(&mut summed, directory, &options, observer)?;
-    let call = || format!("reading layer {}", descriptor.digest);
-    io::copy(&mut summed, &mut io::sink()).tried(call)?;
-    let found = summed.hasher.finish();
-    match found == *diff_id {
-        true => Ok(unpacked.left_out),
-        false => Err(Error::new(format!("verifying layer {}", descriptor.digest))
-            .said(format!("unpacked its sum is {found}, and the image says {diff_id}"))
-            .hint("The image was put together wrongly, or is damaged. Nothing of it is kept.")),
-    }
-}
-
-/// Sums up what is read.
-struct Summed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: BufRead> Read for Summed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-impl<R: BufRead> BufRead for Summed<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // What is consumed was shown by fill_buf, which gives it again.
-        if let Ok(bytes) = self.inner.fill_buf() {
-            self.hasher.update(&bytes[..amount]);
-        }
-        self.inner.consume(amount);
-    }
 }

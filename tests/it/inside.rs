@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::harness::Ran;
+use crate::harness::{Ran, Uth};
 
 /// What was found, each thing by a name: `call/mount`, `dev/null`, `fds`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,16 +52,12 @@ impl Inside {
     }
 }
 
-/// Copies the program and the libraries that it needs into a root file system.
+/// Copies the program, and the libraries that it and ours need, into a root file system.
 pub fn put_into(root: &Path) {
     let program = std::env::current_exe().unwrap();
     fs::copy(&program, root.join("inside")).unwrap();
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    for line in maps.lines() {
-        let Some(library) = line.split_whitespace().nth(5).filter(|path| path.contains(".so"))
-        else {
-            continue;
-        };
+    for library in [libraries(&program), libraries(Uth::program())].concat() {
+        let library = library.as_str();
         // As the loader looks for them: by their directory and by the usual ones.
         let name = Path::new(library).file_name().unwrap();
         for place in [library, "/lib64/x", "/lib/x"] {
@@ -72,6 +68,14 @@ pub fn put_into(root: &Path) {
             }
         }
     }
+}
+
+/// The libraries that a program is linked with: the tests' and ours are not the same.
+fn libraries(program: &Path) -> Vec<String> {
+    let output = std::process::Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
+    words.map(str::to_owned).collect()
 }
 
 /// Not a test of this process: the program.

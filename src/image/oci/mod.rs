@@ -24,7 +24,7 @@ pub use descriptor::{Descriptor, REF_NAME, media};
 pub use digest::{Digest, Hasher, hex};
 pub use manifest::{Document, Index, Manifest};
 pub use platform::Platform;
-pub use verified::{Verified, same_diff_id, whole};
+pub use verified::{DAMAGED, Verified, same_diff_id, whole};
 
 /// Bytes that an index, a manifest or a config may have.
 pub const MOST_BYTES: u64 = 4 << 20;

@@ -6,6 +6,9 @@ use std::io::{self, Read};
 use super::{Descriptor, Digest, Hasher};
 use crate::error::{Error, Result};
 
+/// What to say of bytes that are not what their digest says.
+pub const DAMAGED: &str = "It was damaged, or somebody changed it. Nothing of it is used.";
+
 /// Passes bytes on, and the end only when they were all of them and the right ones.
 pub struct Verified<R> {
     inner: R,
@@ -77,8 +80,7 @@ pub fn whole(source: impl Read, descriptor: &Descriptor) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     Verified::new(source, descriptor).read_to_end(&mut bytes).map_err(|error| {
-        Error::io(format!("reading {}", descriptor.digest), &error)
-            .hint("It was damaged, or somebody changed it. Nothing of it is used.")
+        Error::io(format!("reading {}", descriptor.digest), &error).hint(DAMAGED)
     })?;
     Ok(bytes)
 }

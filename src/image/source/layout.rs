@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Blob, Blobs, Image, is_image};
 use crate::error::{Context, Error, Result};
-use crate::image::oci::{Descriptor, Digest, Document, Index, MOST_BYTES, Platform};
+use crate::image::oci::{DAMAGED, Descriptor, Digest, Document, Index, MOST_BYTES, Platform};
 use crate::image::reference::Name;
 
 /// The annotation in which containerd keeps an image's whole name.
@@ -171,7 +171,7 @@ impl Blobs for Layout {
                 .hint("It is not complete: copy it anew.")),
             Some((_, size)) if size != descriptor.size => {
                 Err(wrong(format!("it has {size} bytes, and should have {}", descriptor.size))
-                    .hint("It was damaged, or somebody changed it. Nothing of it is used."))
+                    .hint(DAMAGED))
             }
             Some((blob, _)) => Ok(blob),
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Entry, Lease, Writer};
 use crate::error::{Context, Error, Result};
-use crate::image::oci::Descriptor;
+use crate::image::oci::{DAMAGED, Descriptor};
 use crate::image::reference::Name;
 use crate::image::source::Image;
 use crate::step::Observer;
@@ -74,7 +74,7 @@ fn pour(
 
 fn damaged(error: Error) -> Error {
     match error.hint {
-        None => error.hint("It was damaged, or somebody changed it. Nothing of it was kept."),
+        None => error.hint(DAMAGED),
         Some(_) => error,
     }
 }
