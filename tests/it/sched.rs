@@ -258,13 +258,19 @@ fn sched_race_says_what_is_wrong() {
     assert!(ran.stdout.contains("PREDICTED") && ran.stderr.starts_with("1 s  "), "{}", ran.whole());
 }
 
+/// As somebody whose login gives no right to real time or to nice values below 0.
+fn without_limits(uth: &Uth, args: &[&str]) -> crate::harness::Ran {
+    let mut prlimit = uth.beside("prlimit");
+    prlimit.args(["--nice=0", "--rtprio=0"]).arg(Uth::program()).args(args);
+    uth.wait(prlimit)
+}
+
 /// What an ordinary user may not is explained by the limit.
 #[test]
 fn sched_race_below_nice_0_wants_a_right() {
     need!(ordinary_user);
-    need!(sh "RLIMIT_NICE at 0", "test $(ulimit -e) = 0");
     let uth = Uth::new();
-    let ran = uth.run(["sched", "race", "--nice", "-5,0"]).one_error(1);
+    let ran = without_limits(&uth, &["sched", "race", "--nice", "-5,0"]).one_error(1);
     assert!(ran.stderr.contains("RLIMIT_NICE"), "{}", ran.whole());
 }
 
@@ -393,7 +399,6 @@ fn sched_set_says_what_is_wrong() {
 #[test]
 fn sched_set_names_the_rule_that_refuses_an_ordinary_user() {
     need!(ordinary_user);
-    need!(sh "no right to real time", "test $(ulimit -r) = 0 && test $(ulimit -e) = 0");
     let sleepers = Sleepers::start(&["nice -n 0"]);
     let own = sleepers.0[0].id().to_string();
     let uth = Uth::new();
@@ -404,12 +409,12 @@ fn sched_set_names_the_rule_that_refuses_an_ordinary_user() {
         ("1", "--policy batch", "another user"),
         ("1", "--cpus 0", "another user"),
     ] {
-        let ran = uth.run(["sched", "set", target].into_iter().chain(words.split(' ')));
-        let ran = ran.one_error(1);
+        let args: Vec<_> = ["sched", "set", target].into_iter().chain(words.split(' ')).collect();
+        let ran = without_limits(&uth, &args).one_error(1);
         assert!(ran.stderr.contains(rule), "{}", ran.whole());
     }
     // What cannot be taken back is told.
-    let ran = uth.run(["sched", "set", &own, "--nice", "5"]).ok();
+    let ran = without_limits(&uth, &["sched", "set", &own, "--nice", "5"]).ok();
     assert!(ran.stderr.contains("CAP_SYS_NICE"), "{}", ran.whole());
 }
 

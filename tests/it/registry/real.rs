@@ -67,6 +67,9 @@ fn layout(image: &Image, directory: &std::path::Path) {
     std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
 }
 
+/// Else skopeo looks for logins in a directory that an ordinary user need not have.
+const NO_LOGINS: &str = "echo {} >$UTH_HOME/logins; export REGISTRY_AUTH_FILE=$UTH_HOME/logins";
+
 #[test]
 fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
     need!(tool "docker-registry");
@@ -79,14 +82,14 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
     for (tag, format) in [("2.4", "oci"), ("docker", "v2s2")] {
         let name = name.replace(":2.4", &format!(":{tag}"));
         uth.sh(&format!(
-            "skopeo copy -q --insecure-policy --dest-tls-verify=false --format {format} oci:{}/layout docker://{name}",
+            "{NO_LOGINS}; skopeo copy -q --insecure-policy --dest-tls-verify=false --format {format} oci:{}/layout docker://{name}",
             uth.home().display()
         ))
         .ok();
         let ran = pull(&uth, &[&name]).ok();
         let digest = uth
             .sh(&format!(
-                "skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{name}"
+                "{NO_LOGINS}; skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{name}"
             ))
             .ok();
         assert!(ran.stdout.contains(digest.stdout.trim()), "{}{}", ran.whole(), digest.whole());
@@ -94,8 +97,10 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
             // skopeo takes no manifest of docker's from a layout, whoever wrote that.
             let (ours, home) = (uth.home().join("data/images"), uth.home());
             let (ours, home) = (ours.display(), home.display());
-            uth.sh(&format!("skopeo copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"))
-                .ok();
+            uth.sh(&format!(
+                "{NO_LOGINS}; skopeo copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"
+            ))
+            .ok();
         }
         // By digest it is the same.
         let pinned =
