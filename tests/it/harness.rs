@@ -78,6 +78,11 @@ impl Uth {
 
     /// Runs any command and waits for it; its output is kept.
     pub fn wait(&self, command: Command) -> Ran {
+        self.wait_for(command, PATIENCE)
+    }
+
+    /// The same for so long at most.
+    pub fn wait_for(&self, command: Command, patience: Duration) -> Ran {
         // Two players at once would find each other's `sleep 4243`: one at a time.
         static PLAYING: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let words = format!("{command:?}");
@@ -89,7 +94,7 @@ impl Uth {
             private_network(); // the bridge of lesson 2 is not to be seen by other tests
         }
         let line = command_line(&command);
-        let output = snapbox::cmd::Command::from_std(command).timeout(PATIENCE).output();
+        let output = snapbox::cmd::Command::from_std(command).timeout(patience).output();
         let output = output.unwrap_or_else(|error| panic!("{line}: {error}"));
         Ran {
             line,

@@ -3,6 +3,7 @@
 //! `.ci/run` builds the static program that these tests take in there.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::harness::{Ran, Uth};
 use crate::skip::VM;
@@ -33,7 +34,8 @@ fn inside_with(user: &str, options: &[&str], script: &str) -> Ran {
         "UTH=/src/under-the-hood",
     ]);
     vm.args(options).args(["--", "sh", "-c", script]);
-    uth.wait(vm)
+    // Without hardware to help, everything in there takes some ten times as long.
+    uth.wait_for(vm, Duration::from_secs(300))
 }
 
 macro_rules! need_static {
@@ -46,13 +48,17 @@ macro_rules! need_static {
 /// A lesson holds every claim (`least` of them or more); what an ordinary user
 /// cannot test is said to be so. `verify` would play it all once more.
 fn lesson_as(user: &str, lesson: u8, least: usize, before: &str) {
-    let ran = inside(user, &format!("{before} $UTH lesson {lesson} --auto")).ok();
+    holds(&inside(user, &format!("{before} $UTH lesson {lesson} --auto")), user, least);
+}
+
+fn holds(ran: &Ran, user: &str, least: usize) {
     let end = regex::Regex::new(r"(\d+) of (\d+) claims hold on this machine(?:, (\d+) cannot)?");
     let end = end.unwrap().captures(&ran.stdout).unwrap_or_else(|| panic!("{}", ran.whole()));
     let number = |at| end.get(at).map_or(0, |text| text.as_str().parse::<usize>().unwrap());
     let (hold, all, untestable) = (number(1), number(2), number(3));
     assert!(all >= least && hold + untestable == all, "{}", ran.whole());
     assert!(user != "root" || untestable == 0, "{}", ran.whole());
+    assert_eq!(ran.code, Some(0), "{}", ran.whole());
 }
 
 /// A mirror of Alpine's on the loopback interface, from which an archive shaped
@@ -276,21 +282,13 @@ const STATE: &str = "cd /tmp; here=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgr
 /// Lesson 4: every claim holds, or says that it needs root; nothing is left.
 fn lesson_4_as(user: &str, options: &[&str]) {
     let script = format!(
-        "{STATE} state >before; $UTH lesson 4 --auto >played; code=$?; cat played >&2; \
-         test $code = 0 && $UTH verify 4 --format json; state >after; cmp before after >&2"
+        "{STATE} state >before; $UTH lesson 4 --auto; code=$?; state >after; cmp before after >&2 && exit $code"
     );
-    let ran = inside_with(user, options, &script).ok();
-    let claims = ran.json()["claims"].as_array().unwrap().clone();
-    assert!(claims.len() >= 18, "{}", ran.whole());
-    for claim in claims {
-        match claim["verdict"].as_str() {
-            Some("holds") => {}
-            Some("untestable") if user != "root" => {
-                let reason = claim["reason"].as_str().unwrap();
-                assert!(reason.starts_with("needs root"), "{claim}\n{}", ran.whole());
-            }
-            _ => panic!("{claim}\n{}", ran.whole()),
-        }
+    let ran = inside_with(user, options, &script);
+    holds(&ran, user, 18);
+    let needs = |line: &&str| line.contains("cannot be tested here (");
+    for line in ran.stdout.lines().filter(needs) {
+        assert!(line.contains("needs root"), "{line}\n{}", ran.whole());
     }
 }
 
