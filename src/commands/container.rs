@@ -70,7 +70,7 @@ pub fn before_the_command(error: Error) -> Error {
 pub fn exec(args: &Exec, global: &Global, screen: &mut Screen) -> Result<u8> {
     let container = registry::find(&args.target).map_err(before_the_command)?;
     if must_ask() && !limited::join(container.pid, &container.id)?.is_empty() {
-        return ask_systemd(global, screen);
+        return ask_systemd(None, global, screen);
     }
     let machine = Machine::look()?;
     let mut process = entering_process(args, &container).map_err(before_the_command)?;

@@ -81,10 +81,14 @@ pub fn must_ask() -> bool {
 
 /// An ordinary user's group has to come from systemd's user manager: a scope
 /// that is delegated, in which this same command line runs again.
-pub fn ask_systemd(global: &Global, screen: &mut Screen) -> Result<u8> {
+pub fn ask_systemd(weight: Option<u64>, global: &Global, screen: &mut Screen) -> Result<u8> {
     let program = std::env::current_exe()
         .map_err(|error| Error::io("readlink(\"/proc/self/exe\")", &error))?;
-    let manager = ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes", "--"];
+    // A weight counts among neighbours, and ours are the manager's other scopes.
+    let weight = weight.map(|weight| format!("CPUWeight={weight}"));
+    let weight: Vec<_> = weight.iter().flat_map(|weight| ["-p", weight]).collect();
+    let manager = ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"];
+    let manager = [&manager[..], &weight, &["--"]].concat();
     if global.dry_run {
         let words: Vec<_> = std::env::args().skip(1).filter(|word| word != "--dry-run").collect();
         let (manager, words) = (manager.join(" "), words.join(" "));

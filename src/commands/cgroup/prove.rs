@@ -41,7 +41,7 @@ struct Tried {
 /// Proves what was asked for.
 pub fn run(args: &Prove, global: &Global, screen: &mut Screen) -> Result<u8> {
     if must_ask() {
-        return ask_systemd(global, screen);
+        return ask_systemd(None, global, screen);
     }
     let chosen: Vec<Proof> = match args.what {
         Proof::All => vec![Proof::Cpu, Proof::Memory, Proof::Pids, Proof::Io],

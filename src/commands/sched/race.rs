@@ -78,7 +78,7 @@ fn points(difference: f64) -> String {
 pub fn run(args: &Race, global: &Global, screen: &mut Screen) -> Result<u8> {
     let request = request(args)?;
     if !args.weight.is_empty() && must_ask() {
-        return ask_systemd(global, screen);
+        return ask_systemd(None, global, screen);
     }
     if global.dry_run {
         return screen.plan(&request.steps()?).map(|()| 0);
