@@ -48,7 +48,7 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     let limits = limits(&args.limits.ulimit)?;
     let group = of_run(&args.limits).map_err(before_the_command)?;
     if !group.is_empty() && must_ask() {
-        return ask_systemd(group.weight, global, screen);
+        return ask_systemd(group.cpu_weight(), global, screen);
     }
     let oom_score = args.limits.oom_score_adj.as_deref().map(oom_score).transpose()?;
     let machine = with_user_namespace(Machine::look()?, args.rights.userns, screen)

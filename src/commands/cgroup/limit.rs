@@ -25,7 +25,7 @@ pub fn run(args: &Limit, global: &Global, screen: &mut Screen) -> Result<u8> {
         ));
     }
     if must_ask() {
-        return ask_systemd(limits.weight, global, screen);
+        return ask_systemd(limits.cpu_weight(), global, screen);
     }
     if global.dry_run {
         let plan = Plan::new(&limits, &args.command, "$id")?;

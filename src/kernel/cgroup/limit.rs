@@ -93,6 +93,12 @@ pub struct Plan {
 }
 
 impl Limits {
+    /// What version 2 calls `cpu.weight`; shares are converted as runc does it.
+    pub fn cpu_weight(&self) -> Option<u64> {
+        let of_shares = |shares: u64| 1 + (shares.max(2) - 2) * 9999 / 262_142;
+        self.shares.map(of_shares).or(self.weight)
+    }
+
     /// Whether anything is limited at all.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -261,9 +267,7 @@ impl Limits {
         if let Some(Quota { quota: Some(quota), period }) = self.cpu {
             ops.push(set(at, "cpu.max", format!("{quota} {period}"), QUOTA));
         }
-        // As runc converts one scale to the other.
-        let weight = self.shares.map(|shares| 1 + (shares.max(2) - 2) * 9999 / 262_142);
-        ops.extend(weight.or(self.weight).map(|weight| set(at, "cpu.weight", weight, WEIGHT)));
+        ops.extend(self.cpu_weight().map(|weight| set(at, "cpu.weight", weight, WEIGHT)));
         ops.extend(self.memory.map(|memory| set(at, "memory.max", memory, MEMORY)));
         let swap = "of it, so much may be moved to disk";
         ops.extend(self.swap.map(|bytes| set(at, "memory.swap.max", bytes, swap)));
