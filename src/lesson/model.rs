@@ -97,6 +97,8 @@ pub struct Fence {
     pub exit: u8,
     /// `needs=root`: what the machine must have for it; else it is not performed.
     pub needs: Vec<Need>,
+    /// `output=whole`: all of what they write is shown, more than a screen too.
+    pub whole: bool,
 }
 
 /// Output from the article, and the command that gives this machine's.
@@ -152,8 +154,14 @@ pub struct Try {
 pub enum Leaves {
     /// A file or directory.
     Path(String),
-    /// Every process with this command line.
-    Process(String),
+    /// Every process with this command line; the first gets the name, and is
+    /// from then on as a container that the lesson has started.
+    Process {
+        /// Its words, with a space between them.
+        command: String,
+        /// `process sleep 1 as box` binds `$box_pid`.
+        name: Option<String>,
+    },
 }
 
 /// In what world a claim must be false.

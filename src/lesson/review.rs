@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use crate::ui::markdown;
 
 use super::Grammar;
-use super::check::Test;
+use super::check::{DIRECTORY, Test};
 use super::fault::Fault;
 use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Try};
 use super::words::{Line, shell_names};
@@ -141,15 +141,16 @@ impl Review<'_> {
 
     fn names(&mut self, line: usize, names: Vec<String>) {
         for name in names {
-            let known = self.bound.iter().any(|container| {
-                let container = container.replace('-', "_");
-                ["pid", "id", "shim"].iter().any(|of| name == format!("{container}_{of}"))
-            });
+            let known = name == DIRECTORY
+                || self.bound.iter().any(|container| {
+                    let container = container.replace('-', "_");
+                    ["pid", "id", "shim"].iter().any(|of| name == format!("{container}_{of}"))
+                });
             if !known {
                 self.fault(
                     line,
                     format!("`${name}` is not bound here"),
-                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim",
+                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim; $lesson_dir is always there",
                 );
             }
         }
@@ -189,8 +190,11 @@ impl Review<'_> {
             }
         }
         for leaves in &exercise.leaves {
-            let (Leaves::Path(text) | Leaves::Process(text)) = leaves;
+            let (Leaves::Path(text) | Leaves::Process { command: text, .. }) = leaves;
             self.names(line, shell_names(text));
+            if let Leaves::Process { name: Some(name), .. } = leaves {
+                self.bound.insert(name.clone());
+            }
         }
         self.claim(line, &exercise.claim);
     }

@@ -16,6 +16,7 @@ use crate::container::registry;
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::journal::Entry;
 use crate::kernel::undo;
 use crate::kernel::watcher::Watch;
 use crate::step::Deaf;
@@ -50,8 +51,8 @@ struct Session {
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
     pub fn new(title: &str, look: (bool, usize)) -> Result<Self> {
-        let world = World { program: perform::own_program()?, ..World::default() };
-        let (watch, session) = opened(title)?;
+        let (watch, session, directory) = opened(title)?;
+        let world = World { program: perform::own_program()?, directory, ..World::default() };
         let mut stage = Self { title: title.to_owned(), watch, session, world, look };
         stage.tell_session()?;
         Ok(stage)
@@ -126,6 +127,7 @@ impl Stage {
     /// What an exercise is going to leave that is there already: neither the
     /// lesson's to remove nor an answer to the exercise.
     pub fn there_before(&mut self, leaves: &[Leaves]) -> Vec<Left> {
+        self.world.older.clear();
         let before = self.there(leaves);
         let pid = |left: &Left| match left.identity {
             Identity::Process { pid, .. } => Some(pid),
@@ -173,8 +175,8 @@ impl Stage {
                 };
                 vec![Left { effect, identity }]
             }
-            Leaves::Process(command) => running(command)
-                .into_iter()
+            Leaves::Process { command, .. } => self
+                .running(command)
                 .map(|(pid, start)| Left {
                     effect: Effect::Process { what: command.clone() },
                     identity: Identity::Process { pid, start },
@@ -183,25 +185,54 @@ impl Stage {
         }
     }
 
+    /// Processes with exactly this command line, and when they started.
+    fn running(&self, command: &str) -> impl Iterator<Item = (i32, u64)> {
+        let pids = check::answers(&self.world, command).into_iter();
+        pids.filter_map(|pid| Some((pid, start_of(pid)?)))
+    }
+
+    /// Binds the names that an exercise gives to the processes it asks for, once they are there.
+    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<()> {
+        for leaves in leaves {
+            let Leaves::Process { command, name: Some(name) } = leaves else { continue };
+            let alive = self.world.bound(name).is_some_and(Bound::alive);
+            let found = self.running(command).next();
+            if let (false, Some((pid, start))) = (alive, found) {
+                self.world.bound.retain(|known| known.name != *name);
+                let command = command.split(' ').map(str::to_owned).collect();
+                // Nothing of ours watches over it: it has neither an id nor a shim.
+                let (name, id) = (name.clone(), String::new());
+                self.world.bound.push(Bound { name, id, pid, start, shim: 0, command });
+                self.tell_session()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends everything that the lesson has started, and begins with an empty stage.
     pub fn empty(&mut self) -> Result<()> {
-        let (watch, session) = opened(&self.title)?;
+        let (watch, session, directory) = opened(&self.title)?;
         let old = std::mem::replace(&mut self.watch, watch);
         self.session = session;
+        let own = std::mem::replace(&mut self.world.directory, directory);
         let bound = std::mem::take(&mut self.world.bound);
-        undone(old, &bound)?;
+        undone(old, &bound, &own)?;
         self.tell_session()
     }
 
     /// Ends everything that the lesson has started.
     pub fn end(self) -> Result<()> {
-        undone(self.watch, &self.world.bound)
+        undone(self.watch, &self.world.bound, &self.world.directory)
     }
 
     /// An ordinary process of this machine under each name: the world in which
     /// what is said of a container must be false.
     pub fn stand_ins(&mut self, names: &[String]) -> Result<World> {
-        let mut world = World { program: self.world.program.clone(), ..World::default() };
+        let mut world = World {
+            program: self.world.program.clone(),
+            directory: self.world.directory.clone(),
+            ..World::default()
+        };
         for name in names {
             // By way of a shell that ends, so that its parent is nobody's shim.
             let done = perform::shell("sleep 600 >/dev/null 2>&1 & echo $!", &self.world)?;
@@ -273,18 +304,27 @@ impl std::fmt::Display for Left {
     }
 }
 
-/// A watcher, and the file that tells a second terminal the lesson's variables.
-fn opened(title: &str) -> Result<(Watch, PathBuf)> {
-    let directory = home::open(Place::Run, "")?;
+/// A watcher, the file that tells a second terminal the lesson's variables, and
+/// the directory in which the reader may make what they like.
+fn opened(title: &str) -> Result<(Watch, PathBuf, PathBuf)> {
+    let run = home::open(Place::Run, "")?;
     let mut watch = Watch::start(Place::Run, title)?;
-    let session = directory.join(format!("lesson-{}.json", watch.token()));
+    let session = run.join(format!("lesson-{}.json", watch.token()));
     watch.intend(&Effect::File { path: session.clone() })?;
-    Ok((watch, session))
+    let directory = run.join(format!("lesson-{}", watch.token()));
+    watch.intend(&Effect::Tree { path: directory.clone() })?;
+    fs::create_dir(&directory).tried(|| format!("mkdir({directory:?})"))?;
+    Ok((watch, session, directory))
 }
 
 /// Has the watcher undo, and waits for the containers' shims to have tidied up.
-fn undone(watch: Watch, bound: &[Bound]) -> Result<()> {
+fn undone(watch: Watch, bound: &[Bound], directory: &Path) -> Result<()> {
     let cut = bound.iter().filter(|bound| bound.alive()).try_for_each(unplugged);
+    let cut = cut.and_then(|()| {
+        // A tree that was unpacked to stay, but in the lesson's own directory.
+        let inside = |entry: &Entry| matches!(&entry.effect, Effect::Tree { path } if path.starts_with(directory));
+        undo::take_back(|entries| entries.iter().any(inside), &mut Deaf).map(|_| ())
+    });
     let left = watch.end();
     let begun = Instant::now();
     let shims: Vec<_> =
@@ -310,14 +350,6 @@ fn unplugged(bound: &Bound) -> Result<()> {
     }
     let place = place::open(Path::new("/proc"), &bound.pid.to_string())?;
     connect::cables(&place)?.iter().try_for_each(|cable| connect::disconnect(cable, &mut Deaf))
-}
-
-/// Processes with exactly this command line, and when they started.
-fn running(command: &str) -> Vec<(i32, u64)> {
-    let ours = check::every_process().into_iter();
-    ours.filter(|pid| check::command_of(*pid) == command)
-        .filter_map(|pid| Some((pid, start_of(pid)?)))
-        .collect()
 }
 
 /// `lesson env`: what the lesson being played has bound, newest player first.

@@ -245,6 +245,60 @@ fn lesson_4_plays_for_an_ordinary_user() {
     }
 }
 
+/// A container made by hand, with nothing of it left afterwards.
+#[test]
+fn lesson_7_plays_straight_through_and_leaves_nothing() {
+    need_containers!();
+    let uth = Uth::new();
+    uth.run(["image", "base"]).ok();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "by hand", "--auto"]).ok();
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+    if crate::skip::root().is_ok() {
+        assert!(ran.stdout.contains("17 of 17 claims hold"), "{}", ran.whole());
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(5), base_and_progress);
+}
+
+/// Without root the cable and the limit are not made; all else is.
+#[test]
+fn lesson_7_plays_for_an_ordinary_user() {
+    need!(root);
+    need!(user_namespace);
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let mut command = uth.beside("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(Uth::program()).args(["lesson", "7", "--auto"]);
+    let ran = uth.wait(command).ok();
+    assert!(ran.stdout.contains("14 of 17 claims hold"), "{}", ran.whole());
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+}
+
+/// Two lessons at once: what one reader has started is no answer to the other's exercise.
+#[test]
+fn another_players_process_is_not_ones_own() {
+    let small = Small::new();
+    let text = SMALL.replace(
+        "test -e MADE",
+        "pgrep -f -x 'sleep 4299' >/dev/null && test -n \"$nap_pid\" && echo $nap_pid",
+    );
+    let text = text.replace("leaves: MADE", "leaves: process sleep 4299 as nap");
+    let text = text.replace("`touch MADE`", "`sleep 4299 >/dev/null 2>&1 &`");
+    std::fs::write(small.uth.home().join("small/lesson.md"), text).unwrap();
+    let mut others = std::process::Command::new("sleep");
+    let mut others = others.arg("4299").env("lesson_dir", "/elsewhere").spawn().unwrap();
+    let ran = small.uth.run(["lesson", &small.path, "--trust"]);
+    let alive = others.try_wait().unwrap().is_none();
+    others.kill().unwrap();
+    others.wait().unwrap();
+    let ran = ran.ok();
+    assert!(alive, "the other's process was ended");
+    assert!(!ran.stdout.contains(&format!("holds: {}", others.id())), "{}", ran.whole());
+    assert!(ran.stdout.contains("2 of 2 claims hold"), "{}", ran.whole());
+}
+
 #[test]
 fn verify_gives_every_claim_its_verdict() {
     need_containers!();

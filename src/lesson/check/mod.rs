@@ -18,7 +18,7 @@ mod sight;
 mod test;
 mod users;
 
-pub use processes::{all as every_process, command as command_of, parent as parent_of};
+pub use processes::{answers, parent as parent_of};
 pub use test::{Compare, Probe, Test};
 
 use super::model::Claim;
@@ -125,6 +125,10 @@ pub fn start_of(pid: i32) -> Option<u64> {
     (stat.state != 'Z').then_some(stat.starttime)
 }
 
+/// The variable that names the run's own directory; by it the processes of one
+/// player are told from those of another.
+pub const DIRECTORY: &str = "lesson_dir";
+
 /// What the probes are asked about: the names that the lesson has bound.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -134,6 +138,8 @@ pub struct World {
     pub older: Vec<i32>,
     /// This program's own path, for checks that are shell lines.
     pub program: std::path::PathBuf,
+    /// A directory of this run of the lesson alone, `$lesson_dir` in its commands.
+    pub directory: std::path::PathBuf,
 }
 
 impl World {
@@ -164,7 +170,8 @@ impl World {
                 (format!("{name}_shim"), bound.shim.to_string()),
             ]
         };
-        self.bound.iter().flat_map(of).collect()
+        let directory = (DIRECTORY.to_owned(), self.directory.display().to_string());
+        std::iter::once(directory).chain(self.bound.iter().flat_map(of)).collect()
     }
 }
 

@@ -3,10 +3,11 @@
 //! and its neighbours.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::kernel::capability;
 
-use super::{Answer, Finding, Unknown, World, namespaces};
+use super::{Answer, DIRECTORY, Finding, Unknown, World, namespaces};
 
 /// A field of /proc/PID/status, without its name.
 pub fn status(pid: i32, field: &str) -> Result<String, Unknown> {
@@ -46,11 +47,23 @@ pub fn all() -> Vec<i32> {
 
 /// The process with this command line that the reader has started.
 pub fn started(world: &World, wanted: &str) -> Result<i32, Unknown> {
+    let first = answers(world, wanted).into_iter().next();
+    first.ok_or_else(|| Unknown::Absent(format!("no process `{wanted}` has been started")))
+}
+
+/// Every process with this command line that may be the reader's: it was not
+/// there before, and no other player's lesson is in its environment.
+pub fn answers(world: &World, wanted: &str) -> Vec<i32> {
     let new = |pid: &i32| !world.older.contains(pid) && command(*pid) == wanted;
-    all()
-        .into_iter()
-        .find(new)
-        .ok_or_else(|| Unknown::Absent(format!("no process `{wanted}` has been started")))
+    all().into_iter().filter(new).filter(|pid| !is_another_players(world, *pid)).collect()
+}
+
+fn is_another_players(world: &World, pid: i32) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let variable = format!("{DIRECTORY}=");
+    let mut variables = environment.split(|byte| *byte == 0);
+    let lesson = variables.find_map(|entry| entry.strip_prefix(variable.as_bytes()));
+    lesson.is_some_and(|lesson| lesson != world.directory.as_os_str().as_bytes())
 }
 
 /// Those that are in the same pid namespace as a process.
@@ -128,8 +141,7 @@ pub fn runs_apart(world: &World, kind: &str, wanted: &str) -> Answer {
     let of_containers: Vec<_> =
         world.bound.iter().filter_map(|c| namespaces::link(c.pid, kind).ok()).collect();
     let mut beside_us = None;
-    let new = |pid: &i32| !world.older.contains(pid) && command(*pid) == wanted;
-    for pid in all().into_iter().filter(new) {
+    for pid in answers(world, wanted) {
         let link = namespaces::link(pid, kind)?;
         if link != ours && !of_containers.contains(&link) {
             return Ok(Finding::yes(

@@ -32,8 +32,7 @@ fn identity(path: &str) -> Result<Identity, Unknown> {
 /// Processes of the reader's with this command line and a root other than ours.
 fn locked_in(world: &World, wanted: &str) -> Result<Vec<i32>, Unknown> {
     let ours = identity("/")?;
-    let new = |pid: &i32| !world.older.contains(pid) && processes::command(*pid) == wanted;
-    let pids = processes::all().into_iter().filter(new);
+    let pids = processes::answers(world, wanted).into_iter();
     Ok(pids
         .filter(|pid| identity(&format!("/proc/{pid}/root/")).is_ok_and(|root| root != ours))
         .collect())

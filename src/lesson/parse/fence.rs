@@ -71,8 +71,8 @@ impl Attributes {
 
     fn nothing_left(self, line: usize, kind: &str, faults: &mut Vec<Fault>) {
         let allowed: &[&str] = match kind {
-            "sh run" => &["ops", "exit", "needs"],
-            "sh shell" => &["exit", "needs"],
+            "sh run" => &["ops", "exit", "needs", "output"],
+            "sh shell" => &["exit", "needs", "output"],
             "console article" => &["what"],
             _ => &[],
         };
@@ -100,7 +100,13 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
     let ops = ops.split(',').filter(|op| !op.is_empty()).map(str::to_owned).collect();
     let needs = given.take("needs").unwrap_or_default();
     let needs = front::needs(line, needs.split(',').filter(|need| !need.is_empty()), faults);
-    Fence { lines: lines.collect(), ops, exit, needs }
+    let whole = given.take("output").is_some_and(|output| {
+        if output != "whole" {
+            faults.push(Fault::unknown(line, "output", &output, &["whole"]));
+        }
+        output == "whole"
+    });
+    Fence { lines: lines.collect(), ops, exit, needs, whole }
 }
 
 fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Article {

@@ -236,7 +236,13 @@ impl Quote<'_> {
         let hints = of("hint").map(|item| item.text.clone()).collect();
         let solution: Vec<_> = of("solution").flat_map(|item| code_spans(&item.text)).collect();
         let leaves = of("leaves").map(|item| match item.text.strip_prefix("process ") {
-            Some(command) => Leaves::Process(command.trim().to_owned()),
+            Some(process) => {
+                let (command, name) = match process.rsplit_once(" as ") {
+                    Some((command, name)) => (command, Some(name.trim().to_owned())),
+                    None => (process, None),
+                };
+                Leaves::Process { command: command.trim().to_owned(), name }
+            }
             None => Leaves::Path(item.text.clone()),
         });
         let leaves = leaves.collect();

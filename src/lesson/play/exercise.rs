@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::lesson::check::{Judgement, Verdict};
 use crate::lesson::model::{Leaves, Try};
+use crate::lesson::perform::Done;
 use crate::lesson::stage::Left;
 use crate::ui::keys::Key;
 
@@ -27,11 +28,13 @@ impl Player<'_> {
         if let Some(page) = &mut self.page {
             page.aside("Try", &claim.text)?;
         }
-        self.solve(exercise)?;
+        let played = self.solve(exercise)?;
         let judgement = self.judge(claim);
         if let Some(page) = &mut self.page {
-            for line in &exercise.solution {
-                page.performed(line, &[], 0, "")?;
+            for (line, done) in exercise.solution.iter().zip(&played) {
+                let output = if done.exit == 0 { "" } else { &done.output };
+                page.performed(line, &[], 0, output, false)?;
+                page.exit_told(done, 0, None)?;
             }
             page.claim("The solution", "It does what was asked.", &judgement, &[])?;
         }
@@ -40,24 +43,26 @@ impl Player<'_> {
     }
 
     /// Plays the solution; what it leaves is the lesson's to remove.
-    pub(super) fn solve(&mut self, exercise: &Try) -> Result<()> {
+    pub(super) fn solve(&mut self, exercise: &Try) -> Result<Vec<Done>> {
         let before = self.stage.there_before(&exercise.leaves);
-        for line in &exercise.solution {
-            self.stage.shell(line)?;
-        }
-        self.settled(exercise);
+        let played =
+            exercise.solution.iter().map(|line| self.stage.shell(line)).collect::<Result<_>>()?;
+        self.settled(exercise)?;
         let appeared = self.stage.appeared(&exercise.leaves, &before);
-        self.stage.adopt(&appeared)
+        self.stage.adopt(&appeared)?;
+        Ok(played)
     }
 
     /// What a shell left running in the background may need a moment to get there.
-    fn settled(&self, exercise: &Try) {
+    fn settled(&mut self, exercise: &Try) -> Result<()> {
         for _ in 0..100 {
+            self.stage.meet(&exercise.leaves)?;
             if self.judge(&exercise.claim).verdict == Verdict::Holds {
-                return;
+                break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        Ok(())
     }
 
     fn by_hand(&mut self, exercise: &Try) -> Result<bool> {
@@ -83,6 +88,7 @@ impl Player<'_> {
                 }
                 Key::Char('s') => self.show_solution(exercise)?,
                 Key::Enter => {
+                    self.stage.meet(&exercise.leaves)?;
                     let judgement = self.judge(claim);
                     self.show_conditions(exercise)?;
                     if judgement.verdict == Verdict::Holds {

@@ -33,7 +33,7 @@ impl Player<'_> {
                 |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
             let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
-            page.performed(line, &steps, hidden, &done.output)?;
+            page.performed(line, &steps, hidden, &done.output, fence.whole)?;
             // What `exec` exits with when the container has no such program.
             let missing = (done.exit == 127 && fence.exit != 127)
                 .then_some("not shown: `base` has no such program here");
@@ -48,7 +48,7 @@ impl Player<'_> {
         let why = format!("not done: {why}");
         for (_, line) in &fence.lines {
             let Some(page) = &mut self.page else { break };
-            page.performed(line, &[], 0, "")?;
+            page.performed(line, &[], 0, "", false)?;
             page.exit_told(&Done::default(), fence.exit, Some(&why))?;
         }
         Ok(true)
@@ -63,7 +63,8 @@ impl Player<'_> {
             let done = self.stage.shell(line)?;
             let missing = missing_program(line, &done);
             let Some(page) = &mut self.page else { continue };
-            page.performed(line, &[], 0, if missing.is_some() { "" } else { &done.output })?;
+            let output = if missing.is_some() { "" } else { &done.output };
+            page.performed(line, &[], 0, output, fence.whole)?;
             page.exit_told(&done, fence.exit, missing.as_deref())?;
         }
         Ok(())

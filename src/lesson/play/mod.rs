@@ -163,7 +163,7 @@ impl<'a> Player<'a> {
                     self.stage.own(line)?;
                 }
             }
-            Kind::Try(exercise) => self.solve(exercise)?,
+            Kind::Try(exercise) => self.replay_exercise(exercise)?,
             _ => {}
         }
         Ok(())
@@ -259,9 +259,9 @@ impl<'a> Player<'a> {
         Ok(self.judged)
     }
 
-    /// An exercise solved, for `lesson test`.
+    /// An exercise solved; shows nothing.
     pub fn replay_exercise(&mut self, exercise: &Try) -> Result<()> {
-        self.solve(exercise)
+        self.solve(exercise).map(|_| ())
     }
 
     /// The stage, for `lesson test`.

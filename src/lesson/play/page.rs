@@ -131,6 +131,7 @@ impl<'a> Page<'a> {
         steps: &[&Step],
         hidden: usize,
         output: &str,
+        whole: bool,
     ) -> Result<()> {
         let mut text =
             format!("  {} {}", self.paint("$", Style::Dim), self.paint(line, Style::Command));
@@ -156,11 +157,12 @@ impl<'a> Page<'a> {
             text.push_str(&format!("\n    {}", self.paint(&more, Style::Dim)));
         }
         let lines: Vec<_> = output.trim_end().lines().collect();
-        for line in lines.iter().take(MOST_OUTPUT) {
+        let most = if whole { lines.len() } else { MOST_OUTPUT };
+        for line in lines.iter().take(most) {
             text.push_str(&format!("\n  {}", cut(line, self.screen.width().saturating_sub(2))));
         }
-        if lines.len() > MOST_OUTPUT {
-            let rest = format!("… and {} more lines", lines.len() - MOST_OUTPUT);
+        if lines.len() > most {
+            let rest = format!("… and {} more lines", lines.len() - most);
             text.push_str(&format!("\n  {}", self.paint(&rest, Style::Dim)));
         }
         self.put(&text)
