@@ -11,22 +11,41 @@ use super::fault::Fault;
 use super::model::Lesson;
 use super::{parse, review};
 
-/// The lessons of this repository: directory and text.
-const EMBEDDED: &[(&str, &str)] = &[
-    ("00-setup", include_str!("../../lessons/00-setup/lesson.md")),
-    ("01-processes", include_str!("../../lessons/01-processes/lesson.md")),
-    ("02-network", include_str!("../../lessons/02-network/lesson.md")),
-    ("03-filesystem", include_str!("../../lessons/03-filesystem/lesson.md")),
-    ("04-resources", include_str!("../../lessons/04-resources/lesson.md")),
-    ("07-by-hand", include_str!("../../lessons/07-by-hand/lesson.md")),
+/// A lesson of this repository.
+struct Embedded {
+    directory: &'static str,
+    text: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
+
+/// `lesson!("01-processes")`, and the files that its steps need.
+macro_rules! lesson {
+    ($directory:literal $(, $file:literal)*) => {
+        Embedded {
+            directory: $directory,
+            text: include_str!(concat!("../../lessons/", $directory, "/lesson.md")),
+            files: &[$(($file, include_str!(concat!("../../lessons/", $directory, "/", $file)))),*],
+        }
+    };
+}
+
+const EMBEDDED: &[Embedded] = &[
+    lesson!("00-setup"),
+    lesson!("01-processes"),
+    lesson!("02-network"),
+    lesson!("03-filesystem"),
+    lesson!("04-resources"),
+    lesson!("07-by-hand"),
 ];
 
 /// Every lesson that comes with the program, in order.
 pub fn embedded() -> Vec<Lesson> {
-    let lesson = |(directory, text): &(&str, &str)| {
-        let path = format!("lessons/{directory}/lesson.md");
-        let mut lesson = read(&path, text).0;
+    let lesson = |embedded: &Embedded| {
+        let path = format!("lessons/{}/lesson.md", embedded.directory);
+        let mut lesson = read(&path, embedded.text).0;
         lesson.embedded = true;
+        let file = |(path, text): &(&str, &str)| (PathBuf::from(path), text.as_bytes().to_vec());
+        lesson.files = embedded.files.iter().map(file).collect();
         lesson
     };
     EMBEDDED.iter().map(lesson).collect()
@@ -74,6 +93,8 @@ pub fn open(path: &Path, grammar: &dyn Grammar) -> Result<Lesson> {
 
 /// A lesson has a few pages; what has no end (/dev/zero) is not waited for.
 const LARGEST: u64 = 1 << 20;
+/// And a few files beside it.
+const MOST_FILES: usize = 100;
 
 /// A lesson from a file with everything that is wrong with it.
 pub fn examine(path: &Path, grammar: &dyn Grammar) -> Result<(Lesson, Vec<Fault>)> {
@@ -89,16 +110,55 @@ pub fn examine(path: &Path, grammar: &dyn Grammar) -> Result<(Lesson, Vec<Fault>
         return Err(Error::new(format!("reading the lesson {}", file.display()))
             .said("it is not UTF-8 text"));
     };
-    let (lesson, mut faults) = read(&file.to_string_lossy(), &text);
+    let (mut lesson, mut faults) = read(&file.to_string_lossy(), &text);
+    if path.is_dir() {
+        lesson.files = files_in(path)?;
+    }
     faults.extend(review::review(&lesson, grammar));
     faults.sort();
     Ok((lesson, faults))
 }
 
+/// What lies beside the text in a lesson's directory: its steps need it.
+fn files_in(top: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let (mut files, mut size) = (Vec::new(), 0);
+    let mut ahead = vec![top.to_owned()];
+    while let Some(directory) = ahead.pop() {
+        for entry in fs::read_dir(&directory).tried(|| format!("opendir({directory:?})"))? {
+            let entry = entry.tried(|| format!("readdir({directory:?})"))?;
+            let path = entry.path();
+            let metadata = entry.metadata().tried(|| format!("lstat({path:?})"))?;
+            if metadata.is_dir() {
+                ahead.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(top).unwrap_or(&path);
+            if !metadata.is_file() || is_text(name) {
+                continue;
+            }
+            size += metadata.len();
+            if size > LARGEST || files.len() == MOST_FILES {
+                return Err(Error::new(format!("reading the lesson's files in {}", top.display()))
+                    .said("there are more than a hundred, or more than a megabyte of them")
+                    .hint("A lesson keeps only what its steps need beside lesson.md."));
+            }
+            files.push((name.to_owned(), fs::read(&path).tried(|| format!("read({path:?})"))?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `lesson.md`, or `lesson.de.md`: the same in another language.
+fn is_text(name: &Path) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("lesson.") && name.ends_with(".md")
+}
+
 /// Whether a file is, letter by letter, a lesson that this program came with.
 pub fn is_embedded(path: &Path) -> bool {
     let file = if path.is_dir() { path.join("lesson.md") } else { path.to_owned() };
-    fs::read_to_string(file).is_ok_and(|text| EMBEDDED.iter().any(|(_, known)| *known == text))
+    fs::read_to_string(file).is_ok_and(|text| EMBEDDED.iter().any(|known| known.text == text))
 }
 
 fn read(path: &str, text: &str) -> (Lesson, Vec<Fault>) {
@@ -113,6 +173,7 @@ fn read(path: &str, text: &str) -> (Lesson, Vec<Fault>) {
     let lesson = Lesson {
         path: path.to_owned(),
         embedded: false,
+        files: Vec::new(),
         number,
         name: name.to_owned(),
         front: parsed.front,

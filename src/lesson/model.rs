@@ -1,5 +1,7 @@
 //! What a lesson is made of, as plain data.
 
+use std::path::PathBuf;
+
 use crate::kernel::probe::Need;
 
 use super::check::Test;
@@ -11,6 +13,9 @@ pub struct Lesson {
     pub path: String,
     /// Whether it came with this program; only such a lesson is trusted.
     pub embedded: bool,
+    /// What its steps need beside it, by the path in its directory: each run of the
+    /// lesson finds them in `$lesson_dir`.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
     /// The number that its directory's name starts with.
     pub number: Option<u32>,
     /// The rest of its directory's name.

@@ -30,9 +30,13 @@ use super::words::Line;
 /// How long a container's shim may take to tidy up behind it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The files that a lesson's steps need: where in its directory, and what is in them.
+type Files = [(PathBuf, Vec<u8>)];
+
 /// Where a lesson's effects are.
 pub struct Stage {
     title: String,
+    files: Vec<(PathBuf, Vec<u8>)>,
     watch: Watch,
     session: PathBuf,
     world: World,
@@ -50,10 +54,11 @@ struct Session {
 
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
-    pub fn new(title: &str, look: (bool, usize)) -> Result<Self> {
-        let (watch, session, directory) = opened(title)?;
+    pub fn new(title: &str, files: &Files, look: (bool, usize)) -> Result<Self> {
+        let (watch, session, directory) = opened(title, files)?;
         let world = World { program: perform::own_program()?, directory, ..World::default() };
-        let mut stage = Self { title: title.to_owned(), watch, session, world, look };
+        let (title, files) = (title.to_owned(), files.to_owned());
+        let mut stage = Self { title, files, watch, session, world, look };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -211,7 +216,7 @@ impl Stage {
 
     /// Ends everything that the lesson has started, and begins with an empty stage.
     pub fn empty(&mut self) -> Result<()> {
-        let (watch, session, directory) = opened(&self.title)?;
+        let (watch, session, directory) = opened(&self.title, &self.files)?;
         let old = std::mem::replace(&mut self.watch, watch);
         self.session = session;
         let own = std::mem::replace(&mut self.world.directory, directory);
@@ -306,7 +311,7 @@ impl std::fmt::Display for Left {
 
 /// A watcher, the file that tells a second terminal the lesson's variables, and
 /// the directory in which the reader may make what they like.
-fn opened(title: &str) -> Result<(Watch, PathBuf, PathBuf)> {
+fn opened(title: &str, files: &Files) -> Result<(Watch, PathBuf, PathBuf)> {
     let run = home::open(Place::Run, "")?;
     let mut watch = Watch::start(Place::Run, title)?;
     let session = run.join(format!("lesson-{}.json", watch.token()));
@@ -314,6 +319,12 @@ fn opened(title: &str) -> Result<(Watch, PathBuf, PathBuf)> {
     let directory = run.join(format!("lesson-{}", watch.token()));
     watch.intend(&Effect::Tree { path: directory.clone() })?;
     fs::create_dir(&directory).tried(|| format!("mkdir({directory:?})"))?;
+    for (path, bytes) in files {
+        let path = directory.join(path);
+        let above = path.parent().unwrap_or(&directory);
+        fs::create_dir_all(above).tried(|| format!("mkdir({above:?})"))?;
+        fs::write(&path, bytes).tried(|| format!("write({path:?})"))?;
+    }
     Ok((watch, session, directory))
 }
 

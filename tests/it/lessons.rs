@@ -411,6 +411,29 @@ fn without_a_terminal_the_solutions_are_played_and_undone() {
     assert!(!small.made.exists(), "what the solution made is still there");
 }
 
+/// What lies beside lesson.md is in `$lesson_dir`, anew for each run, and goes with it.
+#[test]
+fn a_lessons_files_are_in_its_own_directory() {
+    let small = Small::new();
+    let directory = small.uth.home().join("small");
+    std::fs::create_dir(directory.join("site")).unwrap();
+    std::fs::write(directory.join("site/page.html"), "welcome\n").unwrap();
+    let text = SMALL.replace(
+        "echo looked",
+        "cat $lesson_dir/site/page.html; ls $lesson_dir; rm $lesson_dir/site/page.html",
+    );
+    let text = text.replace("MADE", small.made.to_str().unwrap());
+    std::fs::write(directory.join("lesson.md"), text).unwrap();
+    for _ in 0..2 {
+        let ran = small.uth.run(["lesson", &small.path, "--trust"]).ok();
+        assert!(ran.stdout.contains("  welcome\n  site\n"), "{}", ran.whole());
+    }
+    let left = std::fs::read_dir(small.uth.home().join("run")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("lesson-")), "{left:?}");
+    assert!(directory.join("site/page.html").exists(), "the lesson's own file was removed");
+}
+
 #[test]
 fn a_reader_predicts_fails_is_helped_and_comes_back() {
     let small = Small::new();

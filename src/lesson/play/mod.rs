@@ -82,7 +82,7 @@ impl<'a> Player<'a> {
         more: bool,
     ) -> Result<Self> {
         let title = format!("lesson {}", lesson.key());
-        let stage = Stage::new(&title, look)?;
+        let stage = Stage::new(&title, &lesson.files, look)?;
         let facts = Facts::new();
         let all_operations = false;
         Ok(Self {
