@@ -313,6 +313,15 @@ fn lesson_4_plays_in_a_delegated_group_vm() {
     lesson_4_as("learner", &["--delegate"]);
 }
 
+/// Lesson 7: with version 2's groups for root; for a plain user all but what only root may.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_7_plays_vm() {
+    need_static!();
+    lesson_as("root", 7, 17, "");
+    lesson_as("learner", 7, 17, "");
+}
+
 /// Containers with limits side by side, stopped in either order: whoever asked
 /// for them lives on, and in the end everything is as it was.
 fn side_by_side(user: &str, options: &[&str], flags: &str) {
