@@ -5,4 +5,10 @@
 //! variable stands for is known only when the instruction's turn has come
 //! ([`dockerfile::expand`]).
 
+pub mod chmod;
 pub mod dockerfile;
+pub mod glob;
+pub mod layer;
+pub mod pick;
+pub mod place;
+pub mod view;
