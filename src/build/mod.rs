@@ -5,10 +5,14 @@
 //! variable stands for is known only when the instruction's turn has come
 //! ([`dockerfile::expand`]).
 
+pub mod cache;
 pub mod chmod;
+pub mod clock;
 pub mod dockerfile;
 pub mod glob;
 pub mod layer;
 pub mod pick;
 pub mod place;
+pub mod settings;
+pub mod state;
 pub mod view;

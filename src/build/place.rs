@@ -12,7 +12,7 @@ use crate::build::chmod::Chmod;
 use crate::build::layer::{Writer, cannot_be_named};
 use crate::build::pick::{File, Picked, Tree};
 use crate::build::view::{Node, NodeKind, Parts, View, cleaned};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::image::unpack::member::{Archive, Content, Kind, Member};
 use crate::image::unpack::name::{Name, shown};
 use crate::image::unpack::pax::Time;

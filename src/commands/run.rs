@@ -260,6 +260,7 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: Rootfs) -> Result<Spec> {
     Ok(Spec {
         group: asked.group,
         keep,
+        layer: None,
         stop_signal,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,
