@@ -92,13 +92,24 @@ impl File {
 }
 
 impl Tree {
-    /// What a source means: a path, or a pattern for several.
-    pub fn pick(&self, source: &str) -> Result<Vec<Picked>> {
+    /// What a source means: a path, or a pattern for several. What `exclude` names of it
+    /// is left out.
+    pub fn pick(&self, source: &str, exclude: &Patterns) -> Result<Vec<Picked>> {
         let found = match glob::is_pattern(source) {
             true => self.matching(source)?,
             false => vec![cleaned(&glob::plain(source))],
         };
-        found.into_iter().map(|path| self.one(source, path)).collect()
+        let picked = found.into_iter().map(|path| self.one(source, path));
+        let mut picked = picked.collect::<Result<Vec<_>>>()?;
+        for one in &mut picked {
+            let root = one.root.len();
+            let wanted = |file: &File| {
+                let below = if one.directory { &file.path[root..] } else { std::slice::from_ref(&one.name) };
+                !exclude.excluded(&String::from_utf8_lossy(&below.join(&b'/')))
+            };
+            one.files = std::mem::take(&mut one.files).into_iter().filter(wanted).collect();
+        }
+        Ok(picked)
     }
 
     /// All paths that match.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::build::dockerfile::exposed;
 use crate::build::dockerfile::ast::{Command, Healthcheck, Line, Pair};
 use crate::error::{Error, Result};
 use crate::image::oci::{Config, Execution};
@@ -55,9 +56,8 @@ pub fn apply(command: &Command, config: &mut Config, cmd_set: &mut bool) -> Resu
         }
         Command::Expose(ports) => {
             for port in ports {
-                for port in port_range(port)? {
-                    execution.exposed_ports.insert(port, json!({}));
-                }
+                let exposed = exposed(port).map_err(|why| Error::usage("EXPOSE").said(why))?;
+                execution.exposed_ports.extend(exposed.into_iter().map(|port| (port, json!({}))));
             }
         }
         Command::Volume(paths) => {
@@ -106,31 +106,6 @@ pub fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
     match env.iter_mut().find(|entry| entry.split('=').next() == Some(key)) {
         Some(there) => *there = entry,
         None => env.push(entry),
-    }
-}
-
-/// `80`, `80/udp`, `8000-8002/tcp`: each port as the config names it.
-fn port_range(text: &str) -> Result<Vec<String>> {
-    let wrong = || {
-        Error::usage(format!("EXPOSE {}", text.escape_debug()))
-            .said("this is no port")
-            .hint("As in EXPOSE 80, EXPOSE 53/udp, EXPOSE 8000-8010/tcp.")
-    };
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol.to_ascii_lowercase();
-    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol };
-    if !matches!(&*protocol, "tcp" | "udp" | "sctp") {
-        return Err(wrong());
-    }
-    // Docker takes `HOST:PORT` and forgets the host's.
-    let ports = ports.rsplit(':').next().unwrap_or(ports);
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
-    match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => {
-            Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
-        }
-        _ => Err(wrong()),
     }
 }
 
@@ -272,16 +247,6 @@ mod tests {
         apply(&Command::Cmd(Line::Shell("a b".to_owned())), &mut config, &mut set).unwrap();
         assert_eq!(config.config.cmd, Some(strings(&["/bin/bash", "-lc", "a b"])));
         assert_eq!(text(&Command::Cmd(Line::Exec(vec![])), &config.config), "CMD []");
-    }
-
-    #[test]
-    fn ports_are_single_ones_in_the_config() {
-        assert_eq!(port_range("80").unwrap(), ["80/tcp"]);
-        assert_eq!(port_range("53/UDP").unwrap(), ["53/udp"]);
-        assert_eq!(port_range("8000-8002/tcp").unwrap(), ["8000/tcp", "8001/tcp", "8002/tcp"]);
-        for wrong in ["", "x", "80/x", "9-8", "70000", "-1", "+1", "80-", "1/2/3"] {
-            assert!(port_range(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]
