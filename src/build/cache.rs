@@ -315,7 +315,10 @@ mod tests {
         assert_eq!(other.differs(&note), "a variable in it changed: it was COPY a /");
         let of = |past: &[Past]| question(past, "COPY a /", &[]).other_past(&note);
         assert_eq!(of(&[past("FROM a", "9")]), "FROM a is another image now");
-        assert_eq!(of(&[base[0].clone(), past("RUN x", "9")]), "a step before it gave something else: RUN x");
+        assert_eq!(
+            of(&[base[0].clone(), past("RUN x", "9")]),
+            "a step before it gave something else: RUN x"
+        );
         assert_eq!(of(&[base[0].clone(), past("RUN y", "9")]), "a step before it is new: RUN y");
         assert_eq!(of(&base[..1]), "a step before it is gone: RUN x");
     }

@@ -87,13 +87,16 @@ impl<'a> Build<'a> {
     /// Builds the stage that is wanted; what it came to.
     pub fn run(&mut self, out: &mut dyn Outside) -> Result<State> {
         let needed = self.needed()?;
-        let steps = needed.iter().map(|index| 1 + self.asked.file.stages[*index].instructions.len());
+        let steps =
+            needed.iter().map(|index| 1 + self.asked.file.stages[*index].instructions.len());
         self.total = steps.sum();
         for index in needed {
             let state = self.stage(index, out)?;
             self.stages.insert(index, state);
         }
-        self.stages.remove(&self.asked.target).ok_or_else(|| Error::new("the Dockerfile has no stage"))
+        self.stages
+            .remove(&self.asked.target)
+            .ok_or_else(|| Error::new("the Dockerfile has no stage"))
     }
 
     /// The stages that the wanted one is made of, in order.
@@ -101,13 +104,16 @@ impl<'a> Build<'a> {
         let file = &self.asked.file;
         let (mut needed, mut ahead) = (BTreeSet::new(), vec![self.asked.target]);
         while let Some(index) = ahead.pop() {
-            let Some(stage) = file.stages.get(index).filter(|_| needed.insert(index)) else { continue };
+            let Some(stage) = file.stages.get(index).filter(|_| needed.insert(index)) else {
+                continue;
+            };
             let place = self.place(stage.source.first);
             let base = file.base(index, &self.scope.of_from(&stage.base, &place)?);
-            let copied = stage.instructions.iter().filter_map(|instruction| match &instruction.command {
-                Command::Copy(copy) => copy.from.as_ref().map(|from| file.from(index, from)),
-                _ => None,
-            });
+            let copied =
+                stage.instructions.iter().filter_map(|instruction| match &instruction.command {
+                    Command::Copy(copy) => copy.from.as_ref().map(|from| file.from(index, from)),
+                    _ => None,
+                });
             for base in copied.chain([base]) {
                 if let Base::Stage(other) = base {
                     ahead.push(other);

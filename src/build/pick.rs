@@ -69,7 +69,10 @@ pub type Input = (String, String);
 impl Picked {
     /// For the cache: every file, with all of it but its time.
     pub fn inputs(&self, context: bool) -> Vec<Input> {
-        self.files.iter().map(|file| (shown(&file.path.join(&b'/')), file.summary(context))).collect()
+        self.files
+            .iter()
+            .map(|file| (shown(&file.path.join(&b'/')), file.summary(context)))
+            .collect()
     }
 }
 
@@ -104,7 +107,11 @@ impl Tree {
         for one in &mut picked {
             let root = one.root.len();
             let wanted = |file: &File| {
-                let below = if one.directory { &file.path[root..] } else { std::slice::from_ref(&one.name) };
+                let below = if one.directory {
+                    &file.path[root..]
+                } else {
+                    std::slice::from_ref(&one.name)
+                };
                 !exclude.excluded(&String::from_utf8_lossy(&below.join(&b'/')))
             };
             one.files = std::mem::take(&mut one.files).into_iter().filter(wanted).collect();
@@ -139,10 +146,7 @@ impl Tree {
         Ok(found)
     }
 
-    fn list(
-        &self,
-        directory: &[Vec<u8>],
-    ) -> Result<std::collections::BTreeMap<Vec<u8>, Found>> {
+    fn list(&self, directory: &[Vec<u8>]) -> Result<std::collections::BTreeMap<Vec<u8>, Found>> {
         self.stack.list(directory).tried(|| format!("reading {}", self.shown(directory)))
     }
 
@@ -270,9 +274,8 @@ impl Tree {
         };
         let opened = layer.file(&file.path).tried(call)?;
         let now = rustix::fs::fstat(&opened).tried(call)?;
-        let same = |a: &Stat, b: &Stat| {
-            (a.st_dev, a.st_ino, a.st_size) == (b.st_dev, b.st_ino, b.st_size)
-        };
+        let same =
+            |a: &Stat, b: &Stat| (a.st_dev, a.st_ino, a.st_size) == (b.st_dev, b.st_ino, b.st_size);
         match same(&now, &file.stat) {
             true => Ok(opened.into()),
             false => Err(source::changed(&file.path.join(&b'/'))),

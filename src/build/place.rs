@@ -152,8 +152,11 @@ impl<'a> Placement<'a> {
             }
             let node = self.view.get(&path[..end])?;
             if let Some(Node { kind: NodeKind::Other | NodeKind::Symlink(_), .. }) = node {
-                return Err(Error::new(format!("making /{} in the image", shown(&path.join(&b'/'))))
-                    .said(format!("/{} is there and is no directory", shown(&whole))));
+                return Err(Error::new(format!(
+                    "making /{} in the image",
+                    shown(&path.join(&b'/'))
+                ))
+                .said(format!("/{} is there and is no directory", shown(&whole))));
             }
             let (uid, gid) = self.how.owner.unwrap_or((0, 0));
             let (mode, mtime) = (0o755, Time { seconds: self.how.now, nanos: 0 });

@@ -17,7 +17,7 @@ use crate::container::plan::Plan;
 use crate::container::registry;
 use crate::container::spec::{Extra, Files, Network, Process, Spec, What};
 use crate::error::{Context, Error, Exit, Result};
-use crate::home::Place;
+use crate::home::{self, Place};
 use crate::image::rootfs::Rootfs;
 use crate::image::stack::{Here, Stack};
 use crate::image::store::Lease;
@@ -76,11 +76,15 @@ pub fn run(
     if !machine.tried.liked.overlay {
         return Err(Error::cannot("RUN")
             .said("what a command changes is a layer of overlayfs, which cannot be mounted here")
-            .hint("`under-the-hood doctor` says why. A Dockerfile without RUN needs no mount at all."));
+            .hint(
+                "`under-the-hood doctor` says why. A Dockerfile without RUN needs no mount at all.",
+            ));
     }
     registry::directory()?;
+    home::open(Place::Data, work::DIRECTORY)?;
     let below = work::stack(&rootfs)?;
-    let mut watch = Watch::start(Place::Data, &format!("image build: RUN {}", command.argv.join(" ")))?;
+    let mut watch =
+        Watch::start(Place::Data, &format!("image build: RUN {}", command.argv.join(" ")))?;
     let result = (|| {
         let (own, ops) = work::changes(watch.token())?;
         let mut slots = Slots::default();
@@ -134,7 +138,8 @@ impl Spec {
 }
 
 fn spec(command: &Command, rootfs: Rootfs, id: &str, below: &Stack) -> Result<Spec> {
-    let user = accounts(below)?.find(Some(&command.user).filter(|user| !user.is_empty()).map(|user| &**user))?;
+    let user = accounts(below)?
+        .find(Some(&command.user).filter(|user| !user.is_empty()).map(|user| &**user))?;
     let mut process = Process::new(command.argv.clone(), &command.env);
     process.set_user(user);
     process.set_workdir(&command.workdir)?;
@@ -157,12 +162,15 @@ fn spec(command: &Command, rootfs: Rootfs, id: &str, below: &Stack) -> Result<Sp
 /// The users that the image has by now.
 pub fn accounts(stack: &Stack) -> Result<Accounts> {
     let text = |path: &[&[u8]]| -> Result<Option<String>> {
-        let call = || format!("reading /{} of the image", String::from_utf8_lossy(&path.join(&b'/')));
+        let call =
+            || format!("reading /{} of the image", String::from_utf8_lossy(&path.join(&b'/')));
         let path: Vec<_> = path.iter().map(|name| name.to_vec()).collect();
         let path = stack.resolve(&path).tried(call)?;
         // A link as the file itself is followed once: /etc/passwd of NixOS and the like.
         let path = match stack.link(&path).tried(call)? {
-            Some(to) => stack.resolve(&crate::build::view::names(&to).collect::<Vec<_>>()).tried(call)?,
+            Some(to) => {
+                stack.resolve(&crate::build::view::names(&to).collect::<Vec<_>>()).tried(call)?
+            }
             None => path,
         };
         let Some((last, parent)) = path.split_last() else { return Ok(None) };

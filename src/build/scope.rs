@@ -84,8 +84,7 @@ impl Scope {
     /// Declares an `ARG` of a stage; how the history has it.
     pub fn declare(&mut self, state: &mut State, arg: &Arg, place: &str) -> Result<String> {
         let name = self.word(state, &arg.name, place)?;
-        let default =
-            arg.default.as_ref().map(|word| self.word(state, word, place)).transpose()?;
+        let default = arg.default.as_ref().map(|word| self.word(state, word, place)).transpose()?;
         let value = match self.given.get(&name) {
             Some(given) => {
                 self.used.insert(name.clone());

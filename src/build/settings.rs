@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::build::dockerfile::exposed;
 use crate::build::dockerfile::ast::{Command, Healthcheck, Line, Pair};
+use crate::build::dockerfile::exposed;
 use crate::error::{Error, Result};
 use crate::image::oci::{Config, Execution};
 
@@ -34,10 +34,7 @@ pub fn words(line: &Line, execution: &Execution) -> Vec<String> {
 
 /// Whether a later step could come out another way because of this one.
 pub fn matters(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Env(_) | Command::User(_) | Command::Workdir(_) | Command::Shell(_)
-    )
+    matches!(command, Command::Env(_) | Command::User(_) | Command::Workdir(_) | Command::Shell(_))
 }
 
 /// Carries it out; `cmd_set` is whether this stage has a `CMD` of its own by now. What the
@@ -196,7 +193,10 @@ pub fn changed(before: &Config, after: &Config) -> Vec<String> {
     changes
 }
 
-fn added(before: &serde_json::Map<String, Value>, after: &serde_json::Map<String, Value>) -> String {
+fn added(
+    before: &serde_json::Map<String, Value>,
+    after: &serde_json::Map<String, Value>,
+) -> String {
     let new = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
     let shown: Vec<_> = new
         .map(|(key, value)| match value {

@@ -143,12 +143,7 @@ impl Build<'_> {
     }
 
     /// Who a `USER[:GROUP]` is in the image as it is now. Numbers need no look.
-    fn owner(
-        &mut self,
-        state: &State,
-        user: &str,
-        out: &mut dyn Outside,
-    ) -> Result<(u32, u32)> {
+    fn owner(&mut self, state: &State, user: &str, out: &mut dyn Outside) -> Result<(u32, u32)> {
         let (name, group) = match user.split_once(':') {
             Some((name, group)) => (name, Some(group)),
             None => (user, None),
@@ -165,7 +160,8 @@ impl Build<'_> {
         let store = self.lease.store().clone();
         let rootfs = self.work.rootfs(state, &store, out)?;
         let found = run::accounts(&work::stack(&rootfs)?)?.find(Some(user)).map_err(|error| {
-            Error { tried: error.tried.replace("--user ", "the owner "), ..error }.exit(Exit::Failed)
+            Error { tried: error.tried.replace("--user ", "the owner "), ..error }
+                .exit(Exit::Failed)
         })?;
         Ok((found.uid, found.gid))
     }
@@ -181,7 +177,8 @@ impl Build<'_> {
     ) -> Result<Came> {
         let at = |error| placed(error, &one.place);
         let exclude = copy.exclude.iter().map(String::as_str);
-        let exclude = Patterns::new(exclude).map_err(|why| at(Error::usage("--exclude").said(why)))?;
+        let exclude =
+            Patterns::new(exclude).map_err(|why| at(Error::usage("--exclude").said(why)))?;
         let from = copy.from.as_ref().map(|from| self.asked.file.from(stage, from));
         let mode = copy.chmod.as_deref().map(Chmod::parse).transpose().map_err(at)?;
         let other = match &from {
@@ -198,7 +195,8 @@ impl Build<'_> {
             }
             Some((name, state)) => {
                 // What is in it follows from what it was made of.
-                let made: Vec<_> = state.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+                let made: Vec<_> =
+                    state.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
                 inputs.push((name.clone(), Digest::of(made.join(" ").as_bytes()).to_string()));
                 None
             }
@@ -271,7 +269,8 @@ impl Build<'_> {
     /// The build context.
     fn context(&self) -> Result<Tree> {
         let path = &self.asked.context;
-        let layer = Layer::open(path, Marks::None).tried(|| format!("open({path:?}, O_PATH|O_DIRECTORY)"))?;
+        let layer = Layer::open(path, Marks::None)
+            .tried(|| format!("open({path:?}, O_PATH|O_DIRECTORY)"))?;
         let (stack, ignore) = (Stack(vec![layer]), self.asked.ignore.clone());
         Ok(Tree { stack, ignore, context: true, name: "the build context".to_owned() })
     }
@@ -303,7 +302,9 @@ fn pick(tree: &Tree, copy: &Copy, exclude: &Patterns) -> Result<Vec<Source>> {
     sources.extend(texts);
     match sources.is_empty() {
         false => Ok(sources),
-        true => Err(Error::new(format!("nothing in {} matches {}", tree.name, copy.sources.join(" ")))),
+        true => {
+            Err(Error::new(format!("nothing in {} matches {}", tree.name, copy.sources.join(" "))))
+        }
     }
 }
 

@@ -144,8 +144,11 @@ impl View {
             let Some(Node { kind: NodeKind::Symlink(to), .. }) = self.get(&here)? else { continue };
             links += 1;
             if links > MOST_LINKS {
-                return Err(Error::new(format!("finding {} in the image", shown(&path.join(&b'/'))))
-                    .said("symbolic links on the way lead in a circle"));
+                return Err(Error::new(format!(
+                    "finding {} in the image",
+                    shown(&path.join(&b'/'))
+                ))
+                .said("symbolic links on the way lead in a circle"));
             }
             here.pop();
             if to.starts_with(b"/") {

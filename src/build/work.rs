@@ -11,13 +11,13 @@ use crate::build::state::{Layer, State};
 use crate::build::view::View;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
-use crate::image::{base, dissect};
 use crate::image::oci::{Digest, Execution};
 use crate::image::rootfs::{self, Rootfs};
 use crate::image::source::Image;
 use crate::image::stack::{self, Marks, Stack};
 use crate::image::store::Store;
 use crate::image::unpack::{Options, unpack};
+use crate::image::{base, dissect};
 use crate::kernel::files::MakeDir;
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::NewTree;
@@ -54,8 +54,7 @@ impl Work {
         let mut watch = Watch::start(Place::Data, "image build")?;
         let path = parent.join(format!("new-{}", watch.token()));
         let why = "layers that containers of this build stand on; it goes when the build ends, however it ends";
-        let op: Op =
-            NewTree { path: literal(&path.to_string_lossy()), why: why.to_owned() }.into();
+        let op: Op = NewTree { path: literal(&path.to_string_lossy()), why: why.to_owned() }.into();
         let mut slots = Slots::default();
         let mut world = World::new(&mut slots);
         world.watch = Some(&mut watch);
@@ -243,7 +242,11 @@ pub fn like_below(upper: &Path, rootfs: &Rootfs) -> Result<()> {
 /// What was left of a build that could not be removed.
 pub fn left(left: &[String]) -> Option<Error> {
     let first = left.first()?;
-    Some(Error::new("tidying up after the build").said(first).hint("`under-the-hood cleanup` tries again."))
+    Some(
+        Error::new("tidying up after the build")
+            .said(first)
+            .hint("`under-the-hood cleanup` tries again."),
+    )
 }
 
 /// What making a directory for changes would do, for a plan.

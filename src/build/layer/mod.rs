@@ -134,8 +134,7 @@ impl<'a> Writer<'a> {
         let diff_id = self.sum.finish();
         let what = format!("a layer of {} files", self.files);
         let descriptor = made.finish(media::LAYER_GZIP, &what, self.lease, observer)?;
-        let layer =
-            Layer::made(&descriptor, diff_id.clone(), self.length, self.listing, self.kept);
+        let layer = Layer::made(&descriptor, diff_id.clone(), self.length, self.listing, self.kept);
         if let Err(error) = index::save(&layer) {
             observer.note(&format!("The layer will be read again when it is looked at: {error}."));
         }

@@ -189,7 +189,8 @@ pub fn binary(machine: &Machine) -> Vec<Op> {
 
 /// A file to mount on, made where the image has none.
 fn place(path: &str) -> Op {
-    let why = "a place to mount a file on; what is left of it does not become part of the layer".to_owned();
+    let why = "a place to mount a file on; what is left of it does not become part of the layer"
+        .to_owned();
     MakeInRoot { root: ROOT.to_owned(), path: path.to_owned(), kind: Kind::File, why }.into()
 }
 

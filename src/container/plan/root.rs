@@ -62,7 +62,8 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
         // Outside the initial user namespace overlayfs keeps its notes in user.* attributes.
         let attributes = if machine.user.is_some() { ",userxattr" } else { "" };
         ops.extend(links(spec));
-        let links: String = (0..spec.rootfs.above.len()).map(|number| format!("{number}:")).collect();
+        let links: String =
+            (0..spec.rootfs.above.len()).map(|number| format!("{number}:")).collect();
         let data = format!(
             "lowerdir={links}{},upperdir={layer}upper,workdir={layer}work{attributes}{}",
             overlay_escaped(&tree),

@@ -170,9 +170,9 @@ impl Layer {
         let Some((last, parents)) = path.split_last() else { return Err(Errno::ISDIR) };
         let walk = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let first = openat(&self.directory, c".", walk, Mode::empty())?;
-        let parent = parents.iter().try_fold(first, |here, name| {
-            openat(&here, &name[..], walk, Mode::empty())
-        })?;
+        let parent = parents
+            .iter()
+            .try_fold(first, |here, name| openat(&here, &name[..], walk, Mode::empty()))?;
         openat(&parent, &last[..], flags, Mode::empty())
     }
 

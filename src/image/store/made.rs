@@ -39,10 +39,16 @@ impl Store {
             )
             .shell(format!("tar -c ... | gzip -n > {}/partial/layer", self.path.display())),
             Step::new(
-                format!("linkat(AT_FDCWD, \"/proc/self/fd/N\", AT_FDCWD, {target:?}, AT_SYMLINK_FOLLOW)"),
+                format!(
+                    "linkat(AT_FDCWD, \"/proc/self/fd/N\", AT_FDCWD, {target:?}, AT_SYMLINK_FOLLOW)"
+                ),
                 "only now it gets its name, which is the SHA-256 of what was written",
             )
-            .shell(format!("mv {}/partial/layer {}", self.path.display(), target.display())),
+            .shell(format!(
+                "mv {}/partial/layer {}",
+                self.path.display(),
+                target.display()
+            )),
         ]
     }
 }
