@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::dissect;
+use super::{build, dissect};
 
 /// Images and root file systems.
 #[derive(Debug, Subcommand)]
@@ -15,6 +15,16 @@ pub enum Image {
     /// to see what is in it, to make it anew after an upgrade of this machine,
     /// or to take it elsewhere.
     Base(Base),
+    /// Make an image from a Dockerfile
+    ///
+    /// Each instruction is a question to the cache first: what was built before from the
+    /// same things is not built again, and what is says why. RUN is a container like those
+    /// of `run`, whose upper layer becomes a layer of the image; COPY and ADD write a layer
+    /// and mount nothing. With SOURCE_DATE_EPOCH the same sources give the same bytes.
+    ///
+    /// Layers that no image has, such as those of a build that failed, stay for the next
+    /// build until the next `image rm`.
+    Build(Box<build::Build>),
     /// Fetch an image from a registry, verify it, and keep it
     ///
     /// What was fetched before is not fetched again; what was cut off goes on

@@ -1,6 +1,7 @@
 //! The command line: clap's derive types and help texts, nothing else.
 //! One file per chapter; what a command does is in `commands/`.
 
+pub mod build;
 pub mod cgroup;
 pub mod chroot;
 pub mod container;

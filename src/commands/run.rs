@@ -135,7 +135,7 @@ fn whereabouts(spec: &Spec) -> String {
 }
 
 /// What the network flags say.
-fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
+pub fn network(flags: &NetworkFlags, machine: &Machine) -> Result<Network> {
     let mut network = Network::parse(flags.network.as_deref(), &flags.publish, &flags.dns)?;
     let root = rustix::process::geteuid().is_root();
     let joins = matches!(network.kind, NetworkKind::Container(_));
@@ -260,6 +260,7 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: Rootfs) -> Result<Spec> {
     Ok(Spec {
         group: asked.group,
         keep,
+        layer: None,
         stop_signal,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
         id,

@@ -11,7 +11,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use crate::error::{Context, Error, Result};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::watcher::Status;
+use crate::kernel::watcher::{Status, Watch};
 use crate::step::Observer;
 
 /// Who says that the process has ended.
@@ -45,6 +45,37 @@ pub fn watched() -> SigSet {
 /// as the command starts is meant for the command.
 pub fn hold_signals() -> Result<()> {
     watched().thread_block().tried(|| "sigprocmask(SIG_BLOCK)")
+}
+
+/// They arrive again, those too that came meanwhile.
+pub fn release_signals() -> Result<()> {
+    watched().thread_unblock().tried(|| "sigprocmask(SIG_UNBLOCK)")
+}
+
+/// Waits for a process that nobody talks to: whoever asks us to end ends it, at once.
+/// `None` if that happened.
+pub fn until_the_end(process: &PidFd, watch: &mut Watch) -> Result<Option<Status>> {
+    let signals = SignalFd::with_flags(&watched(), SfdFlags::SFD_CLOEXEC).tried(|| "signalfd()")?;
+    let mut asked = false;
+    loop {
+        let mut polled = [
+            PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN),
+            PollFd::new(&signals, PollFlags::IN),
+        ];
+        match poll(&mut polled, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other.tried(|| "poll()")?,
+        };
+        if !polled[0].revents().is_empty() {
+            return watch.exited().map(|status| (!asked).then_some(status));
+        }
+        let signal = signals.read_signal().tried(|| "read(signalfd)")?;
+        let ends = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+        if signal.is_some_and(|signal| ends.contains(&signal.ssi_signo.cast_signed())) {
+            asked = true;
+            process.signal(libc::SIGKILL)?;
+        }
+    }
 }
 
 /// Waits for the process to end; signals that come meanwhile are passed on,

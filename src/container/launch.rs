@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::container::attach::{Ending, attach, hold_signals};
+use crate::container::attach::{Ending, attach, hold_signals, release_signals, until_the_end};
 use crate::container::machine::Machine;
 use crate::container::network::{bridge, place};
 use crate::container::plan::{NAMES, Plan, TREE};
@@ -72,8 +72,13 @@ pub fn launch(
 ) -> Result<Outcome> {
     let plan = Plan::new(spec, machine)?;
     hold_signals()?;
-    let started =
-        start(spec, plan, &mut watch, observer).inspect(|_| tried::remember(machine.tried));
+    let (streams, pipe) = match spec.process.detached && !spec.process.terminal {
+        true => logged_streams()?,
+        false => (standard_streams(&spec.process)?, None),
+    };
+    let started = start(spec, plan, &mut watch, streams, observer)
+        .inspect(|_| tried::remember(machine.tried))
+        .map(|started| Started { output: started.output.or(pipe), ..started });
     match started {
         Err(error) => {
             // Only when everything is undone again is the failure told.
@@ -94,6 +99,29 @@ pub fn launch(
     }
 }
 
+/// Starts a container that makes a layer of an image, and waits for its end. Nothing of it
+/// is undone until the watch is ended, so that the layer can be taken away first. `streams`
+/// become its 0, 1 and 2. `None`: it was killed, because we were asked to end.
+pub fn step(
+    spec: &Spec,
+    machine: &Machine,
+    watch: &mut Watch,
+    streams: Vec<OwnedFd>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Status>> {
+    let plan = Plan::new(spec, machine)?;
+    hold_signals()?;
+    let status = (|| {
+        let started = start(spec, plan, watch, streams, observer)
+            .inspect(|_| tried::remember(machine.tried))
+            .inspect_err(tried::reconsider)?;
+        watch.wait_to_look()?;
+        until_the_end(&started.process, watch)
+    })();
+    release_signals()?;
+    status
+}
+
 struct Started {
     process: PidFd,
     /// Our end of its terminal, or of the pipe that it writes to in the background.
@@ -104,6 +132,7 @@ fn start(
     spec: &Spec,
     plan: Plan,
     watch: &mut Watch,
+    streams: Vec<OwnedFd>,
     observer: &mut dyn Observer,
 ) -> Result<Started> {
     let (ours, theirs) = Channel::pair()?;
@@ -118,10 +147,6 @@ fn start(
     let mut slots = Slots::default();
     slots.set("shim", watch.pid());
     let mut world = World::new(&mut slots);
-    let (streams, pipe) = match spec.process.detached && !spec.process.terminal {
-        true => logged_streams()?,
-        false => (standard_streams(&spec.process)?, None),
-    };
     world.hand_over = streams;
     world.hand_over.push(theirs.into());
     world.watch = Some(watch);
@@ -153,7 +178,7 @@ fn start(
     let process = result.map_err(|error| last_words(&ours).unwrap_or(error))?;
     let console = listen(&ours, observer)?.console;
     spec.keep.iter().try_for_each(|own| watch.keep_tree(own))?;
-    Ok(Started { process, output: console.or(pipe) })
+    Ok(Started { process, output: console })
 }
 
 /// Why the process that we could not talk to is gone, if it has said so.

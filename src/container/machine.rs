@@ -61,6 +61,18 @@ pub struct UserMap {
     pub nobody: bool,
 }
 
+impl UserMap {
+    /// Only root is mapped, to whom we are: nobody else is there.
+    pub fn only_root(&mut self) {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        self.maps = [
+            (Kind::Uid, user::root_and(uid, &[]), None),
+            (Kind::Gid, user::root_and(gid, &[]), None),
+        ];
+        self.full = false;
+    }
+}
+
 impl Machine {
     /// Looks at this machine. Changes nothing.
     pub fn look() -> Result<Self> {

@@ -9,7 +9,7 @@ use crate::error::{Error, Exit, Result};
 use crate::kernel::in_root::Root;
 
 /// Longer than any image's; who makes it longer wants to keep us reading.
-const MOST: u64 = 1 << 20;
+pub const MOST: u64 = 1 << 20;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -56,6 +56,11 @@ impl Accounts {
             Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
         };
         Ok(Self { passwd: text(PASSWD)?, group: text(GROUP)? })
+    }
+
+    /// Those that these texts name.
+    pub fn of(passwd: Option<String>, group: Option<String>) -> Self {
+        Self { passwd, group }
     }
 
     /// Those of the base image before it is made: root's home is known.

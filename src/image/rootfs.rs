@@ -34,6 +34,9 @@ pub struct Rootfs {
     pub key: String,
     /// Its root directory.
     pub tree: PathBuf,
+    /// Layers that lie above it, each a directory as overlayfs keeps it, the topmost
+    /// first: what a build has made so far. An image that is run has none.
+    pub above: Vec<PathBuf>,
     /// An empty directory beside it: a place to mount on, in a mount namespace of one's own.
     pub mnt: PathBuf,
     /// How a container is started, unless somebody says otherwise.
@@ -44,7 +47,8 @@ impl Rootfs {
     /// That of this key in the directory of all of them.
     pub fn at(rootfs: &Path, key: &str, execution: Execution) -> Self {
         let own = rootfs.join(key);
-        Self { key: key.to_owned(), tree: own.join("tree"), mnt: own.join("mnt"), execution }
+        let (tree, mnt, above) = (own.join("tree"), own.join("mnt"), Vec::new());
+        Self { key: key.to_owned(), tree, above, mnt, execution }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `image`: one file for each of its verbs.
 
 mod base;
+mod build;
 mod diff;
 mod dissect;
 mod history;
@@ -22,6 +23,7 @@ use crate::ui::Screen;
 pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
     match image {
         Image::Base(args) => base::run(args, global, screen),
+        Image::Build(args) => build::run(args, global, screen),
         Image::Diff(args) => diff::run(args, screen),
         Image::Dissect(args) => dissect::run(args, screen),
         Image::History(args) => history::run(args, screen),

@@ -17,10 +17,10 @@ use crate::kernel::binary::{CloneBinary, CopyBinary, SealBinary, SealCopy};
 use crate::kernel::cgroup::limit;
 use crate::kernel::clone::{Clone, CloneSpec};
 use crate::kernel::credentials::{SetGid, SetGroups, SetUid};
-use crate::kernel::detached::{MapOwners, OpenTree};
+use crate::kernel::detached::{Attach, MapOwners, OpenTree};
 use crate::kernel::enter::{UnshareCgroup, become_init};
 use crate::kernel::files::WriteFile;
-use crate::kernel::in_root::WriteInRoot;
+use crate::kernel::in_root::{Kind, MakeInRoot, WriteInRoot};
 use crate::kernel::op::{Op, describe, literal};
 use crate::kernel::session::SetHostname;
 use crate::kernel::user::IdMap;
@@ -187,10 +187,48 @@ pub fn binary(machine: &Machine) -> Vec<Op> {
     vec![CloneBinary { path }.into(), SealBinary.into()]
 }
 
-/// Who it is: in the UTS namespace, and in files of the layer above the image.
+/// A file to mount on, made where the image has none.
+fn place(path: &str) -> Op {
+    let why = "a place to mount a file on; what is left of it does not become part of the layer"
+        .to_owned();
+    MakeInRoot { root: ROOT.to_owned(), path: path.to_owned(), kind: Kind::File, why }.into()
+}
+
+/// A file of ours that is mounted on the image's, as long as the container lasts.
+fn lent(path: &str, content: &str) -> [Op; 4] {
+    let name = path.trim_start_matches('/').replace('/', "-");
+    let why = "beside the new root: a mount of it does not become part of the layer";
+    [
+        WriteFile::new(&name, content, why).into(),
+        OpenTree { source: name.clone(), name: name.clone() }.into(),
+        place(path),
+        Attach {
+            name: name.clone(),
+            root: ROOT.to_owned(),
+            path: path.to_owned(),
+            shell: format!("mount --bind {name} {ROOT}{path}"),
+        }
+        .into(),
+    ]
+}
+
+/// Who it is: in the UTS namespace, and in files of the layer above the image; but
+/// what becomes a layer must not say who we were.
 fn identity(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let name = &spec.hostname;
     let servers = spec.network.resolv_conf(&machine.name_servers);
+    if spec.layer.is_some() {
+        let mut ops = vec![Op::from(SetHostname { name: name.clone() })];
+        if spec.network.kind != NetworkKind::Bridge {
+            ops.extend(lent("/etc/hosts", &network::hosts(spec)));
+        } else {
+            ops.push(place("/etc/hosts"));
+            ops.extend(network::attach_names(spec));
+        }
+        ops.extend(lent("/etc/resolv.conf", &literal(&servers)));
+        ops.extend(network::inside(spec));
+        return ops;
+    }
     let write = |path: &str, content: &str, why: &str| {
         let (path, content) = (path.to_owned(), content.to_owned());
         Op::from(WriteInRoot { root: ROOT.to_owned(), path, content, why: why.to_owned() })

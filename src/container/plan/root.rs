@@ -5,7 +5,7 @@ use crate::container::machine::Machine;
 use crate::container::plan::{OLD, ROOT, TREE};
 use crate::container::spec::{NetworkKind, Rights, Spec};
 use crate::kernel::detached::Attach;
-use crate::kernel::files::{Chdir, CopyTree, MakeDir, NewDir, RemoveDir};
+use crate::kernel::files::{Chdir, CopyTree, MakeDir, NewDir, RemoveDir, Symlink};
 use crate::kernel::mount::{Mount, PivotRoot, Unmount};
 use crate::kernel::op::{Op, literal};
 use crate::kernel::session::NewSession;
@@ -52,7 +52,7 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
     ops.push(make(ROOT, "the new root: everything in it is mounted from out here"));
     if machine.tried.liked.overlay {
         let mut layer = String::new();
-        match &spec.keep {
+        match spec.keep.as_ref().or(spec.layer.as_ref()) {
             Some(own) => layer = overlay_escaped(&literal(&format!("{}/", own.display()))),
             None => {
                 ops.push(make("upper", "what the container changes goes here"));
@@ -61,9 +61,13 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
         }
         // Outside the initial user namespace overlayfs keeps its notes in user.* attributes.
         let attributes = if machine.user.is_some() { ",userxattr" } else { "" };
+        ops.extend(links(spec));
+        let links: String =
+            (0..spec.rootfs.above.len()).map(|number| format!("{number}:")).collect();
         let data = format!(
-            "lowerdir={},upperdir={layer}upper,workdir={layer}work{attributes}",
-            overlay_escaped(&tree)
+            "lowerdir={links}{},upperdir={layer}upper,workdir={layer}work{attributes}{}",
+            overlay_escaped(&tree),
+            whole(spec, machine)
         );
         let why = "the image below, read only; an empty layer above for all changes: one image serves many containers";
         // nodev: root in here may make device files, but none on this file system opens.
@@ -78,6 +82,25 @@ pub fn root_file_system(spec: &Spec, machine: &Machine) -> Vec<Op> {
     }
     ops.extend(missing(spec));
     ops
+}
+
+/// Short names for layers above the image's tree: mount(2) takes one page of options.
+fn links(spec: &Spec) -> Vec<Op> {
+    let why = "a short name for a layer of the build: mount(2) takes 4096 bytes of options, and paths are long";
+    let link = |(number, path): (usize, &std::path::PathBuf)| {
+        let target = literal(&path.to_string_lossy());
+        Symlink { target, path: number.to_string(), why: why.to_owned() }.into()
+    };
+    spec.rootfs.above.iter().enumerate().map(link).collect()
+}
+
+/// What becomes a layer must say itself all that it says: no note that only this
+/// kernel understands, of a renamed directory or a file whose data is below.
+fn whole(spec: &Spec, machine: &Machine) -> &'static str {
+    match spec.layer.is_some() && machine.user.is_none() {
+        true => ",redirect_dir=off,metacopy=off,index=off",
+        false => "",
+    }
 }
 
 fn chdir(path: &str, why: &str) -> Op {

@@ -42,6 +42,9 @@ pub struct Spec {
     pub stop_signal: Option<i32>,
     /// Where what it changed stays when it has ended, if it is to stay.
     pub keep: Option<PathBuf>,
+    /// Where what it changes goes while it runs, where that becomes a layer: a
+    /// directory with `upper` and `work` in it, somebody else's to remove.
+    pub layer: Option<PathBuf>,
     /// What runs in it.
     pub process: Process,
 }

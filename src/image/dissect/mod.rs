@@ -57,6 +57,18 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// One that was made here, and so needs not be read.
+    pub fn made(
+        descriptor: &Descriptor,
+        diff_id: Digest,
+        bytes: u64,
+        listing: Listing,
+        kept: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Self {
+        let (digest, stored) = (descriptor.digest.clone(), descriptor.size);
+        Self { digest, diff_id, stored, bytes, listing, kept, witness: String::new() }
+    }
+
     /// Bytes of all its files.
     pub fn files_size(&self) -> u64 {
         self.listing.iter().fold(0, |sum, entry| sum.saturating_add(entry.size))

@@ -16,6 +16,11 @@ const KEPT: &[u8] = b"os-release";
 /// No more than this of such a file.
 const MOST_KEPT: u64 = 1 << 16;
 
+/// Whether the content of a file is kept.
+pub fn is_kept(name: &[u8], size: u64) -> bool {
+    name.ends_with(KEPT) && size <= MOST_KEPT
+}
+
 /// Takes a sum of everything that is read.
 pub struct Summed<R> {
     inner: R,
@@ -100,7 +105,7 @@ fn content(
     archive: &mut Archive<'_, impl BufRead>,
 ) -> Result<Option<(Sum, Option<Vec<u8>>)>> {
     let MemberKind::File(content) = &member.kind else { return Ok(None) };
-    let keep = member.name.ends_with(KEPT) && content.size <= MOST_KEPT;
+    let keep = is_kept(&member.name, content.size);
     let (mut sum, mut bytes) = (sha2::Sha256::default(), Vec::new());
     for (at, length) in content.map.iter().flatten() {
         sha2::Digest::update(&mut sum, [at.to_le_bytes(), length.to_le_bytes()].concat());

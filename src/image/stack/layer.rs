@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, lgetxattr, openat, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lgetxattr, openat,
+    openat2, statat,
 };
 use rustix::io::{Errno, Result};
 
@@ -154,6 +155,25 @@ impl Layer {
     fn note(&self, directory: &OwnedFd, name: &[u8], note: &str) -> Option<Vec<u8>> {
         let note = |prefix: &&str| attribute(directory, name, &format!("{prefix}{note}"));
         self.marks.prefixes().iter().find_map(note)
+    }
+
+    /// Opens a regular file by its path, to be read: nothing outside the layer, and
+    /// over no symbolic link.
+    pub fn file(&self, path: &[Vec<u8>]) -> Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match openat2(&self.directory, path.join(&b'/'), flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return other,
+        }
+        // The same name by name, where the kernel has no openat2.
+        let Some((last, parents)) = path.split_last() else { return Err(Errno::ISDIR) };
+        let walk = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let first = openat(&self.directory, c".", walk, Mode::empty())?;
+        let parent = parents
+            .iter()
+            .try_fold(first, |here, name| openat(&here, &name[..], walk, Mode::empty()))?;
+        openat(&parent, &last[..], flags, Mode::empty())
     }
 
     /// The names in a directory of the layer.

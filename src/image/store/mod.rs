@@ -22,6 +22,7 @@
 
 mod change;
 mod copy;
+mod made;
 mod partial;
 mod remove;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
 
 pub use change::Lease;
 pub use copy::copy;
+pub use made::Made;
 pub use partial::{Entry, Writer};
 pub use remove::Removed;
 

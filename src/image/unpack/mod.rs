@@ -32,6 +32,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::image::stack::Marks;
 use crate::kernel::resolve::Root;
 use crate::step::Observer;
 
@@ -81,6 +82,9 @@ impl Limits {
 pub struct Options {
     /// Whether `.wh.NAME` hides NAME: so in a layer of an image, not elsewhere.
     pub whiteouts: bool,
+    /// The tree is a layer by itself, to be laid over others by overlayfs: a whiteout
+    /// becomes the kernel's mark instead of taking something away.
+    pub marks: Option<Marks>,
     /// What it may come to.
     pub limits: Limits,
     /// Do without openat2(2), as where the kernel has none.

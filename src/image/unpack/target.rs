@@ -298,6 +298,10 @@ impl<'a> Target<'a> {
 
     /// Takes away what a layer below has under this name, or in this directory.
     fn hide(&mut self, parent: &[u8], hidden: whiteout::Hidden<'_>) -> Result<()> {
+        if let Some(marks) = self.options.marks {
+            let directory = self.parent(parent)?;
+            return whiteout::mark(&directory, hidden, marks);
+        }
         let call = || format!("openat2(\"{}\")", shown(parent));
         let directory = match self.directories.find(&self.root, parent) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // then there is nothing to hide

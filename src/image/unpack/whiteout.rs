@@ -8,13 +8,16 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, XattrFlags, fsetxattr, mknodat, openat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::broken;
 use super::name::shown;
 use super::target::{Identity, c_string, identity};
 use crate::error::{Context, Result};
+use crate::image::stack::Marks;
 use crate::kernel::remove;
 
 /// What a whiteout hides.
@@ -77,6 +80,32 @@ fn hide_one(directory: &OwnedFd, name: &[u8], made: &HashSet<Identity>) -> Resul
     match made.contains(&identity(&stat)) {
         true => Ok(()),
         false => unlinkat(directory, name, AtFlags::empty()).tried(call),
+    }
+}
+
+/// Says the same to overlayfs: a character device 0/0 stands for a file that is gone,
+/// an attribute of a directory for all that layers below have in it. What the layer
+/// itself brings is never marked.
+pub fn mark(directory: &OwnedFd, hidden: Hidden<'_>, marks: Marks) -> Result<()> {
+    match hidden {
+        Hidden::Nothing => Ok(()),
+        Hidden::Name(name) => {
+            let kind = FileType::CharacterDevice;
+            match mknodat(directory, name, kind, Mode::empty(), 0) {
+                Err(Errno::EXIST) => Ok(()),
+                other => other.tried(|| format!("mknod(\"{}\", S_IFCHR, 0)", shown(name))),
+            }
+        }
+        Hidden::All => {
+            let name = match marks {
+                Marks::User => "user.overlay.opaque",
+                _ => "trusted.overlay.opaque",
+            };
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let call = || format!("fsetxattr(\"{name}\", \"y\")");
+            let opened = openat(directory, c".", flags, Mode::empty()).tried(call)?;
+            fsetxattr(&opened, name, b"y", XattrFlags::empty()).tried(call)
+        }
     }
 }
 

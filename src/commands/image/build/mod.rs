@@ -1,0 +1,245 @@
+//! `image build`: a Dockerfile and a directory in, an image out.
+
+mod show;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::pull;
+use crate::build::clock::Clock;
+use crate::build::dockerfile::ignore::{self, Patterns};
+use crate::build::dockerfile::{self, Dockerfile, print};
+use crate::build::executor::{Asked, Build};
+use crate::build::state::State;
+use crate::build::work;
+use crate::cli::Global;
+use crate::cli::build as flags;
+use crate::cli::run::NetworkFlags;
+use crate::container::machine::Machine;
+use crate::container::spec::environment;
+use crate::error::{Context, Error, Exit, Result};
+use crate::image::reference::Name;
+use crate::step::Observer;
+use crate::ui::Screen;
+
+use show::Shown;
+
+/// A Dockerfile is written by hand.
+const MOST: u64 = 1 << 20;
+
+/// `image build`
+pub fn run(args: &flags::Build, global: &Global, screen: &mut Screen) -> Result<u8> {
+    let (file, path) = dockerfile(args)?;
+    for warning in &file.warnings {
+        screen.warn(&format!("{}:{}: {}.", file.name, warning.line, warning.text));
+    }
+    if args.print_steps {
+        return print_steps(&file, screen);
+    }
+    let names = args.tag.iter().map(|name| name_of(name)).collect::<Result<Vec<_>>>()?;
+    let asked = asked(args, file, path.as_deref(), global.quiet)?;
+    let mut shown = Shown::new(screen, args.pull);
+    let mut build = Build::new(&asked)?;
+    let built = build.run(&mut shown);
+    let unused: Vec<_> = build.scope.unused().into_iter().map(str::to_owned).collect();
+    let (lease, left) = (build.lease, build.work.end());
+    let state = built?;
+    if let Some(error) = work::left(&left) {
+        return Err(error);
+    }
+    let documents = state.documents()?;
+    for (descriptor, bytes) in [&documents.config, &documents.manifest] {
+        lease.put(descriptor, bytes, &mut shown)?;
+    }
+    for name in &names {
+        lease.name(name, &documents.manifest.0, None, &mut shown)?;
+    }
+    for name in unused {
+        shown.note(&format!("--build-arg {name} was given, and no ARG asks for it."));
+    }
+    let steps = shown.finish();
+    tell(&state, &names, &documents.manifest.0.digest.to_string(), steps, screen)
+}
+
+/// What came of it.
+fn tell(
+    state: &State,
+    names: &[Name],
+    digest: &str,
+    steps: Vec<serde_json::Value>,
+    screen: &mut Screen,
+) -> Result<u8> {
+    if screen.json_wanted() {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let layers: Vec<_> = state.layers.iter().map(|layer| &layer.descriptor.digest).collect();
+        let value = json!({ "digest": digest, "names": names, "layers": layers, "steps": steps });
+        return screen.json(&value).map(|()| 0);
+    }
+    for name in names {
+        screen.out(&name.familiar())?;
+    }
+    if names.is_empty() {
+        screen
+            .note("Without a name (-t NAME) nobody finds it: it stays until the next `image rm`.");
+    }
+    screen.out(digest).map(|()| 0)
+}
+
+fn print_steps(file: &Dockerfile, screen: &mut Screen) -> Result<u8> {
+    let steps = print::steps(file);
+    if screen.json_wanted() {
+        return screen.json(&json!({ "steps": steps })).map(|()| 0);
+    }
+    for step in steps {
+        screen.out(&crate::ui::shown(&step.text()))?;
+    }
+    Ok(0)
+}
+
+/// The name of an image that is to be.
+fn name_of(text: &str) -> Result<Name> {
+    let name: Name = text.parse()?;
+    match (name.is_local(), name.digest()) {
+        (true, _) => Err(Error::usage(format!("--tag {} is reserved", name.familiar())).hint(
+            "What is called localhost/under-the-hood/ is made by this program itself; take another name.",
+        )),
+        (_, Some(_)) => Err(Error::usage(format!("--tag {text}: the digest of an image comes of what is in it"))
+            .hint("Give it a name and a tag.")),
+        _ => Ok(name),
+    }
+}
+
+/// The Dockerfile, and the path that it has.
+fn dockerfile(args: &flags::Build) -> Result<(Dockerfile, Option<PathBuf>)> {
+    let standard_input = args.file.as_deref() == Some(Path::new("-"));
+    let path = match (&args.file, &args.context) {
+        (Some(file), _) => file.clone(),
+        (None, Some(context)) => context.join("Dockerfile"),
+        (None, None) => return Err(no_context()),
+    };
+    let mut text = Vec::new();
+    let name =
+        if standard_input { "standard input".to_owned() } else { path.display().to_string() };
+    let call = || format!("reading {name}");
+    if standard_input {
+        std::io::stdin().lock().take(MOST + 1).read_to_end(&mut text).tried(call)?;
+    } else {
+        let file =
+            std::fs::File::open(&path).tried(|| format!("open({path:?})")).map_err(|error| {
+                match error.errno {
+                    Some(libc::ENOENT) => {
+                        error.hint("A build reads DIR/Dockerfile, or what -f FILE names.")
+                    }
+                    _ => error,
+                }
+            })?;
+        file.take(MOST + 1).read_to_end(&mut text).tried(call)?;
+    }
+    if text.len() as u64 > MOST {
+        return Err(Error::new(call()).said(format!("it has more than {MOST} bytes")));
+    }
+    // What stands before the line numbers of errors: short, as it is known.
+    let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let shown = if standard_input { "Dockerfile".to_owned() } else { shown.unwrap_or(name) };
+    let file = dockerfile::parse(&shown, &text)?;
+    Ok((file, (!standard_input).then_some(path)))
+}
+
+fn no_context() -> Error {
+    Error::usage("image build: it needs a directory that COPY and ADD take from")
+        .hint("As in `image build .`; the Dockerfile is looked for there, too.")
+}
+
+fn asked(args: &flags::Build, file: Dockerfile, path: Option<&Path>, quiet: bool) -> Result<Asked> {
+    let context = args.context.clone().ok_or_else(no_context)?;
+    let context = std::path::absolute(&context).tried(|| format!("finding {context:?}"))?;
+    if !context.is_dir() {
+        return Err(Error::usage(format!("{} is no directory", context.display()))
+            .hint("The build context is a directory on this machine."));
+    }
+    let machine = Machine::look()?;
+    let target = match &args.target {
+        None => file.stages.len().saturating_sub(1),
+        Some(name) => file.stage(name).ok_or_else(|| no_stage(&file, name))?,
+    };
+    Ok(Asked {
+        ignore: ignored(&context, path)?,
+        args: build_args(&args.build_arg)?,
+        network: network(args.network.as_deref(), &machine)?,
+        platform: pull::platform(args.platform.as_deref())?,
+        no_cache: args.no_cache,
+        clock: Clock::from_environment()?,
+        shown: !quiet,
+        machine: as_root_alone(machine),
+        context,
+        target,
+        file,
+    })
+}
+
+/// An ordinary user builds with a single id: then every file is their own out here, and
+/// root's in the layer, and can be read and removed again.
+fn as_root_alone(mut machine: Machine) -> Machine {
+    if let Some(user) = &mut machine.user {
+        user.only_root();
+        machine.setgroups = false;
+    }
+    machine
+}
+
+fn no_stage(file: &Dockerfile, name: &str) -> Error {
+    let names: Vec<_> = file.stages.iter().filter_map(|stage| stage.name.clone()).collect();
+    let error = Error::usage(format!("--target {}: there is no such stage", name.escape_debug()));
+    match names.is_empty() {
+        true => error
+            .hint(format!("Stages without names have numbers: 0 to {}.", file.stages.len() - 1)),
+        false => error.hint(format!("There are {}.", names.join(", "))),
+    }
+}
+
+/// What .dockerignore leaves out: the one beside the Dockerfile, else that of the context.
+fn ignored(context: &Path, dockerfile: Option<&Path>) -> Result<Patterns> {
+    let places = match dockerfile {
+        Some(path) => ignore::places(context, path).to_vec(),
+        None => vec![context.join(".dockerignore")],
+    };
+    for place in places {
+        match std::fs::read(&place) {
+            Ok(text) => return Ok(Patterns::parse(&place.display().to_string(), &text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(format!("open({place:?})"), &error)),
+        }
+    }
+    Ok(Patterns::default())
+}
+
+fn build_args(given: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut args = BTreeMap::new();
+    for text in given {
+        let (name, value) =
+            environment::variable("--build-arg", text).map_err(|error| error.exit(Exit::Usage))?;
+        args.extend(value.map(|value| (name, value)));
+    }
+    Ok(args)
+}
+
+/// The network of commands: where nobody says which, a way out if there is one.
+fn network(asked: Option<&str>, machine: &Machine) -> Result<crate::container::spec::Network> {
+    let flags = |network: &str| NetworkFlags {
+        network: Some(network.to_owned()),
+        publish: Vec::new(),
+        dns: Vec::new(),
+    };
+    let usual = if machine.user.is_some() { "pasta" } else { "bridge" };
+    let found = crate::commands::run::network(&flags(asked.unwrap_or(usual)), machine);
+    match (asked, found) {
+        (None, Err(_)) => crate::commands::run::network(&flags("none"), machine),
+        (Some(name), _) if name.starts_with("container:") => {
+            Err(Error::usage(format!("--network {name}: a build has a network of its own")))
+        }
+        (_, found) => found.map_err(|error| error.exit(Exit::Usage)),
+    }
+}
