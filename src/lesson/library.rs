@@ -35,6 +35,15 @@ const EMBEDDED: &[Embedded] = &[
     lesson!("02-network"),
     lesson!("03-filesystem"),
     lesson!("04-resources"),
+    lesson!(
+        "06-build",
+        "site/Dockerfile",
+        "site/my-httpd.conf",
+        "site/public-html/index.html",
+        "offline/Dockerfile",
+        "outside/Dockerfile",
+        "entry/Dockerfile"
+    ),
     lesson!("07-by-hand"),
 ];
 
