@@ -313,6 +313,15 @@ fn lesson_4_plays_in_a_delegated_group_vm() {
     lesson_4_as("learner", &["--delegate"]);
 }
 
+/// Lesson 6, on base: there is no network in there.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_6_plays_vm() {
+    need_static!();
+    lesson_as("root", 6, 16, "");
+    lesson_as("learner", 6, 16, "");
+}
+
 /// Lesson 7: with version 2's groups for root; for a plain user all but what only root may.
 #[test]
 #[ignore = "boots a virtual machine"]

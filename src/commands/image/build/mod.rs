@@ -22,6 +22,7 @@ use crate::container::machine::Machine;
 use crate::container::spec::environment;
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::reference::Name;
+use crate::kernel::probe::{self, Facts, Need};
 use crate::step::Observer;
 use crate::ui::Screen;
 
@@ -234,12 +235,14 @@ fn network(asked: Option<&str>, machine: &Machine) -> Result<crate::container::s
         dns: Vec::new(),
     };
     let usual = if machine.user.is_some() { "pasta" } else { "bridge" };
-    let found = crate::commands::run::network(&flags(asked.unwrap_or(usual)), machine);
-    match (asked, found) {
-        (None, Err(_)) => crate::commands::run::network(&flags("none"), machine),
-        (Some(name), _) if name.starts_with("container:") => {
+    let way_out = || probe::check(&Need::ContainerNetwork, &Facts::new()).met();
+    match asked {
+        None if way_out() => crate::commands::run::network(&flags(usual), machine),
+        None => crate::commands::run::network(&flags("none"), machine),
+        Some(name) if name.starts_with("container:") => {
             Err(Error::usage(format!("--network {name}: a build has a network of its own")))
         }
-        (_, found) => found.map_err(|error| error.exit(Exit::Usage)),
+        Some(name) => crate::commands::run::network(&flags(name), machine)
+            .map_err(|error| error.exit(Exit::Usage)),
     }
 }
