@@ -23,7 +23,7 @@ use crate::image::stack::{Here, Stack};
 use crate::image::store::Lease;
 use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Kind;
-use crate::kernel::op::{Slots, World, perform_all};
+use crate::kernel::op::{self, Slots, World, perform_all};
 use crate::kernel::watcher::{Status, Watch};
 use crate::step::{Actor, Observer, Step};
 
@@ -58,7 +58,7 @@ pub struct Command {
 /// How a command ended.
 pub enum Ended {
     /// Well; this is the layer.
-    Well(Written),
+    Well(Box<Written>),
     /// Not; and what it had written, where that was not shown.
     Badly(Status, String),
     /// It was killed, because somebody asked us to end.
@@ -110,7 +110,7 @@ pub fn run(
         upper::write(&upper, work::marks(), &below, &STUBS, &mut writer)?;
         let written = writer.finish(observer)?;
         work.adopt(&upper, &written.diff_id, observer)?;
-        Ok(Ended::Well(written))
+        Ok(Ended::Well(Box::new(written)))
     })();
     let left = watch.end();
     match (result, work::left(&left)) {
@@ -212,8 +212,8 @@ fn text(mut output: File) -> Result<String> {
 
 /// What would be done for it.
 pub fn describe(command: &Command, rootfs: Rootfs, machine: &Machine) -> Result<Vec<Step>> {
-    let mut steps = work::describe("$token")?;
-    let own = work::changes("$id")?.0;
+    let (own, ops) = work::changes("$id")?;
+    let mut steps = op::describe(&ops, Actor::Launcher);
     let below = match rootfs.tree.is_dir() && rootfs.above.iter().all(|layer| layer.is_dir()) {
         true => work::stack(&rootfs)?,
         false => Stack(Vec::new()),
