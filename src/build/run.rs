@@ -227,15 +227,23 @@ pub fn describe(command: &Command, rootfs: Rootfs, machine: &Machine) -> Result<
     Ok(steps)
 }
 
+/// Lines of what a command wrote that are told when it fails and was not shown.
+const LAST: usize = 20;
+
 /// What a command that failed is told as.
-pub fn failed(place: &str, status: Status) -> Error {
-    let how = match status {
+pub fn failed(place: &str, status: Status, output: &str) -> Error {
+    let mut how = match status {
         Status::Code(127) => "it exited with code 127: a program was not found".to_owned(),
         Status::Code(code) => format!("it exited with code {code}"),
         Status::Signal(signal) => format!("signal {signal} ended it"),
     };
+    let lines: Vec<_> = output.lines().collect();
+    for (number, line) in lines[lines.len().saturating_sub(LAST)..].iter().enumerate() {
+        how.push_str(if number == 0 { "; it wrote:\n" } else { "\n" });
+        how.push_str(&line.escape_debug().to_string());
+    }
     Error::new(format!("{place}: RUN failed"))
         .said(how)
-        .hint("The steps before it stay cached: mend the line and build again. To look around where it failed, put `RUN sh` aside and `run` the image of the step before (--target, or a shorter Dockerfile).")
+        .hint("The steps before it stay cached: mend the line and build again. To look around where it failed, leave the line out, build, and `run -it` what came of it.")
         .exit(Exit::Failed)
 }

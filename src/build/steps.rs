@@ -99,15 +99,19 @@ impl Build<'_> {
         let with = (lease, self.asked.clock, &self.asked.machine);
         match run::run(command, rootfs, &mut self.work, with, out) {
             Ok(Ended::Well(written)) => Ok(*written),
-            Ok(Ended::Badly(status, output)) => {
-                output.lines().for_each(|line| out.note(&line.escape_debug().to_string()));
-                Err(failed(place, status))
-            }
+            Ok(Ended::Badly(status, output)) => Err(failed(place, status, &output)),
             Ok(Ended::Asked) => Err(Error::new(format!("{place}: the build was asked to end"))
                 .said("its command was killed, and nothing is left of it")
                 .hint("The steps before it stay cached.")
                 .exit(Exit::Code(130))),
-            Err(error) => Err(placed(error, &format!("{place}: RUN"))),
+            Err(error) => {
+                // `run` tells these apart by its exit code; a build has failed.
+                let exit = match error.exit {
+                    Exit::Engine | Exit::NotExecutable | Exit::NotFound => Exit::Failed,
+                    other => other,
+                };
+                Err(placed(error.exit(exit), &format!("{place}: RUN")))
+            }
         }
     }
 
