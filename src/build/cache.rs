@@ -61,6 +61,8 @@ pub struct Made {
     pub diff_id: Digest,
     /// Members that are no directories.
     pub files: u64,
+    /// What of the layers below is gone.
+    pub gone: u64,
     /// Bytes of its files.
     pub bytes: u64,
 }

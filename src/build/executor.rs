@@ -23,6 +23,7 @@ use crate::container::spec::Network;
 use crate::error::{Error, Result};
 use crate::image::oci::Platform;
 use crate::image::store::{Lease, Store};
+use crate::step::Step;
 
 /// What somebody wants built.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Asked {
     pub network: Network,
     /// Whether what commands write is shown.
     pub shown: bool,
+    /// Whether it is only planned.
+    pub dry: bool,
     /// What time it is.
     pub clock: Clock,
     /// This machine, for commands that are run.
@@ -55,8 +58,10 @@ pub struct Asked {
 pub struct Build<'a> {
     /// What is wanted.
     pub asked: &'a Asked,
-    /// Where layers come, and what keeps them there.
-    pub lease: Lease,
+    /// Where layers come.
+    pub store: Store,
+    /// What keeps them there; not for a plan.
+    pub lease: Option<Lease>,
     /// Directories of it.
     pub work: Work,
     /// Variables.
@@ -78,10 +83,16 @@ pub enum Answer {
 impl<'a> Build<'a> {
     /// Nothing is done yet.
     pub fn new(asked: &'a Asked) -> Result<Self> {
-        let lease = Store::open()?.lease()?;
+        let (store, lease) = match asked.dry {
+            true => (Store::find()?, None),
+            false => {
+                let store = Store::open()?;
+                (store.clone(), Some(store.lease()?))
+            }
+        };
         let scope = Scope::new(&asked.file, &asked.args, &asked.platform)?;
         let (work, stages) = (Work::default(), BTreeMap::new());
-        Ok(Self { asked, lease, work, scope, stages, number: 0, total: 0 })
+        Ok(Self { asked, store, lease, work, scope, stages, number: 0, total: 0 })
     }
 
     /// Builds the stage that is wanted; what it came to.
@@ -190,6 +201,11 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// What keeps layers in the store; a plan has none.
+    pub fn lease(&self) -> Result<&Lease> {
+        self.lease.as_ref().ok_or_else(|| Error::new("a plan makes no layer"))
+    }
+
     /// A stage that is done.
     pub fn built(&self, index: usize) -> Result<&State> {
         self.stages.get(&index).ok_or_else(|| Error::new(format!("stage {index} is not built yet")))
@@ -256,11 +272,13 @@ impl<'a> Build<'a> {
         changes: Vec<String>,
     ) -> Result<(Outcome, Option<Result<(), String>>)> {
         let question = self.question(state, one, text.clone(), Vec::new());
-        let created = match self.answer(&question)? {
+        let created = match self.answer(state, &question)? {
             Answer::Known(note) => self.time(&note),
             Answer::Unknown(_) => {
                 let created = self.asked.clock.text();
-                question.remember(&created, None)?;
+                if !self.asked.dry {
+                    question.remember(&created, None)?;
+                }
                 created
             }
         };
@@ -286,11 +304,14 @@ impl<'a> Build<'a> {
     }
 
     /// Whether its result is known.
-    pub fn answer(&self, question: &Question) -> Result<Answer> {
+    pub fn answer(&self, state: &State, question: &Question) -> Result<Answer> {
+        if state.planned {
+            return Ok(Answer::Unknown("a step before it is to be done first".to_owned()));
+        }
         if self.asked.no_cache {
             return Ok(Answer::Unknown("--no-cache".to_owned()));
         }
-        Ok(match question.answer(self.lease.store())? {
+        Ok(match question.answer(&self.store)? {
             Ok(note) => Answer::Known(Box::new(note)),
             Err(why) => Answer::Unknown(why),
         })
@@ -309,15 +330,22 @@ impl<'a> Build<'a> {
         state: &mut State,
         one: &One,
         (question, text): (Question, String),
-        make: impl FnOnce(&mut Self, &State) -> Result<Option<Written>>,
+        make: impl FnOnce(&mut Self, &State) -> Result<Came>,
     ) -> Result<(Outcome, Option<Result<(), String>>)> {
-        let (created, made, cached) = match self.answer(&question)? {
+        let (created, made, cached) = match self.answer(state, &question)? {
             Answer::Known(note) => (self.time(&note), note.layer.clone(), Ok(())),
             Answer::Unknown(why) => {
-                let made = make(self, state)?.map(|written| {
-                    let Written { descriptor, diff_id, files, bytes } = written;
-                    Made { descriptor, diff_id, files, bytes }
-                });
+                let made = match make(self, state)? {
+                    Came::Layer(written) => {
+                        let Written { descriptor, diff_id, files, gone, bytes } = *written;
+                        Some(Made { descriptor, diff_id, files, gone, bytes })
+                    }
+                    Came::Nothing => None,
+                    Came::Plan(steps) => {
+                        state.planned = true;
+                        return Ok((Outcome::Planned(steps), Some(Err(why))));
+                    }
+                };
                 let created = self.asked.clock.text();
                 question.remember(&created, made.clone())?;
                 (created, made, Err(why))
@@ -327,9 +355,20 @@ impl<'a> Build<'a> {
         let diff_id = made.as_ref().map(|made| &made.diff_id);
         let (line, after) = (one.line.clone(), question.state(diff_id));
         state.past.push(Past { line, state: after });
-        let outcome = made.map_or(Outcome::Config(Vec::new()), Outcome::Layer);
+        let layer = |made| Outcome::Layer(Box::new(made));
+        let outcome = made.map_or(Outcome::Config(Vec::new()), layer);
         Ok((outcome, Some(cached)))
     }
+}
+
+/// What an instruction that was carried out came to.
+pub enum Came {
+    /// A layer.
+    Layer(Box<Written>),
+    /// No layer.
+    Nothing,
+    /// This is a plan: what would be done.
+    Plan(Vec<Step>),
 }
 
 /// An instruction, its variables filled in.

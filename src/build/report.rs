@@ -6,7 +6,7 @@ use crate::build::cache::Made;
 use crate::error::Result;
 use crate::image::oci::Platform;
 use crate::image::source::Image;
-use crate::step::Observer;
+use crate::step::{Observer, Step};
 
 /// A step of a build, before it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,9 @@ pub enum Outcome {
     /// `FROM` an earlier stage, which has so many layers.
     Stage(usize),
     /// A layer.
-    Layer(Made),
+    Layer(Box<Made>),
+    /// A layer that is not made, because this is a plan: what would be done for it.
+    Planned(Vec<Step>),
     /// Only the config: what of it is another now.
     Config(Vec<String>),
 }

@@ -23,7 +23,7 @@ use crate::image::stack::{Here, Stack};
 use crate::image::store::Lease;
 use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Kind;
-use crate::kernel::op::{Slots, World, perform_all};
+use crate::kernel::op::{self, Slots, World, perform_all};
 use crate::kernel::watcher::{Status, Watch};
 use crate::step::{Actor, Observer, Step};
 
@@ -58,7 +58,7 @@ pub struct Command {
 /// How a command ended.
 pub enum Ended {
     /// Well; this is the layer.
-    Well(Written),
+    Well(Box<Written>),
     /// Not; and what it had written, where that was not shown.
     Badly(Status, String),
     /// It was killed, because somebody asked us to end.
@@ -110,7 +110,7 @@ pub fn run(
         upper::write(&upper, work::marks(), &below, &STUBS, &mut writer)?;
         let written = writer.finish(observer)?;
         work.adopt(&upper, &written.diff_id, observer)?;
-        Ok(Ended::Well(written))
+        Ok(Ended::Well(Box::new(written)))
     })();
     let left = watch.end();
     match (result, work::left(&left)) {
@@ -212,8 +212,8 @@ fn text(mut output: File) -> Result<String> {
 
 /// What would be done for it.
 pub fn describe(command: &Command, rootfs: Rootfs, machine: &Machine) -> Result<Vec<Step>> {
-    let mut steps = work::describe("$token")?;
-    let own = work::changes("$id")?.0;
+    let (own, ops) = work::changes("$id")?;
+    let mut steps = op::describe(&ops, Actor::Launcher);
     let below = match rootfs.tree.is_dir() && rootfs.above.iter().all(|layer| layer.is_dir()) {
         true => work::stack(&rootfs)?,
         false => Stack(Vec::new()),
@@ -227,15 +227,23 @@ pub fn describe(command: &Command, rootfs: Rootfs, machine: &Machine) -> Result<
     Ok(steps)
 }
 
+/// Lines of what a command wrote that are told when it fails and was not shown.
+const LAST: usize = 20;
+
 /// What a command that failed is told as.
-pub fn failed(place: &str, status: Status) -> Error {
-    let how = match status {
+pub fn failed(place: &str, status: Status, output: &str) -> Error {
+    let mut how = match status {
         Status::Code(127) => "it exited with code 127: a program was not found".to_owned(),
         Status::Code(code) => format!("it exited with code {code}"),
         Status::Signal(signal) => format!("signal {signal} ended it"),
     };
+    let lines: Vec<_> = output.lines().collect();
+    for (number, line) in lines[lines.len().saturating_sub(LAST)..].iter().enumerate() {
+        how.push_str(if number == 0 { "; it wrote:\n" } else { "\n" });
+        how.push_str(&line.escape_debug().to_string());
+    }
     Error::new(format!("{place}: RUN failed"))
         .said(how)
-        .hint("The steps before it stay cached: mend the line and build again. To look around where it failed, put `RUN sh` aside and `run` the image of the step before (--target, or a shorter Dockerfile).")
+        .hint("The steps before it stay cached: mend the line and build again. To look around where it failed, leave the line out, build, and `run -it` what came of it.")
         .exit(Exit::Failed)
 }

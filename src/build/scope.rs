@@ -24,6 +24,9 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
+/// Names and values.
+pub type Values = Vec<(String, String)>;
+
 /// The variables of a build, apart from those of a stage.
 #[derive(Debug, Clone)]
 pub struct Scope {
@@ -110,7 +113,7 @@ impl Scope {
 
     /// What a command has besides the variables of the image: those `ARG`s that no `ENV`
     /// of the same name covers, and the proxies that were given.
-    pub fn of_command(&self, state: &State) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    pub fn of_command(&self, state: &State) -> (Values, Values) {
         let covered = |name: &str| {
             let mut env = state.config.config.env.iter();
             env.any(|entry| entry.split('=').next() == Some(name))

@@ -3,7 +3,7 @@
 use crate::build::chmod::Chmod;
 use crate::build::dockerfile::ast::{self, Base, Copy, Script};
 use crate::build::dockerfile::ignore::Patterns;
-use crate::build::executor::{Build, One, placed};
+use crate::build::executor::{Build, Came, One, placed};
 use crate::build::layer::{Writer, Written};
 use crate::build::pick::{Input, Picked, Tree};
 use crate::build::place::{self, How, Placement};
@@ -17,9 +17,10 @@ use crate::container::spec::{Network, NetworkKind};
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::oci::Digest;
 use crate::image::stack::{Layer, Marks, Stack};
+use crate::step::Step;
 
 /// What a step came to, and whether it was known before.
-type Came = (Outcome, Option<Result<(), String>>);
+type Told = (Outcome, Option<Result<(), String>>);
 
 /// What one source of a COPY is.
 enum Source {
@@ -35,7 +36,7 @@ impl Build<'_> {
         one: &One,
         run: &ast::Run,
         out: &mut dyn Outside,
-    ) -> Result<Came> {
+    ) -> Result<Told> {
         let (args, proxies) = self.scope.of_command(state);
         let (argv, script) = match run.script() {
             Script::Exec(words) => (words, None),
@@ -70,9 +71,20 @@ impl Build<'_> {
         let workdir = format!("/{}", state.config.config.working_dir.trim_start_matches('/'));
         let (user, shown) = (state.config.config.user.clone(), self.asked.shown);
         let command = Command { argv, script, env, workdir, user, network, shown };
-        self.layer(state, one, (question, text), |build, state| {
-            build.execute(state, &command, &one.place, out).map(Some)
+        self.layer(state, one, (question, text), |build, state| match build.asked.dry {
+            true => build.planned(state, &command).map(Came::Plan),
+            false => build
+                .execute(state, &command, &one.place, out)
+                .map(|made| Came::Layer(Box::new(made))),
         })
+    }
+
+    /// What a command would take.
+    fn planned(&mut self, state: &State, command: &Command) -> Result<Vec<Step>> {
+        let (mut steps, rootfs) = work::describe(state)?;
+        steps.extend(run::describe(command, rootfs, &self.asked.machine)?);
+        steps.extend(self.store.making(None, "what the command changed"));
+        Ok(steps)
     }
 
     fn execute(
@@ -82,20 +94,24 @@ impl Build<'_> {
         place: &str,
         out: &mut dyn Outside,
     ) -> Result<Written> {
-        let store = self.lease.store().clone();
-        let rootfs = self.work.rootfs(state, &store, out)?;
-        let with = (&self.lease, self.asked.clock, &self.asked.machine);
+        let rootfs = self.work.rootfs(state, &self.store, out)?;
+        let lease = self.lease.as_ref().ok_or_else(|| Error::new("a plan runs nothing"))?;
+        let with = (lease, self.asked.clock, &self.asked.machine);
         match run::run(command, rootfs, &mut self.work, with, out) {
-            Ok(Ended::Well(written)) => Ok(written),
-            Ok(Ended::Badly(status, output)) => {
-                output.lines().for_each(|line| out.note(&line.escape_debug().to_string()));
-                Err(failed(place, status))
-            }
+            Ok(Ended::Well(written)) => Ok(*written),
+            Ok(Ended::Badly(status, output)) => Err(failed(place, status, &output)),
             Ok(Ended::Asked) => Err(Error::new(format!("{place}: the build was asked to end"))
                 .said("its command was killed, and nothing is left of it")
                 .hint("The steps before it stay cached.")
                 .exit(Exit::Code(130))),
-            Err(error) => Err(placed(error, &format!("{place}: RUN"))),
+            Err(error) => {
+                // `run` tells these apart by its exit code; a build has failed.
+                let exit = match error.exit {
+                    Exit::Engine | Exit::NotExecutable | Exit::NotFound => Exit::Failed,
+                    other => other,
+                };
+                Err(placed(error.exit(exit), &format!("{place}: RUN")))
+            }
         }
     }
 
@@ -106,7 +122,7 @@ impl Build<'_> {
         one: &One,
         path: &str,
         out: &mut dyn Outside,
-    ) -> Result<Came> {
+    ) -> Result<Told> {
         let before = state.config.clone();
         let whole = absolute(&state.config.config.working_dir, path);
         let parts = cleaned(&whole);
@@ -115,10 +131,13 @@ impl Build<'_> {
         let text = format!("WORKDIR {path}");
         let question = self.question(state, one, text.clone(), Vec::new());
         let came = self.layer(state, one, (question, text), |build, state| {
-            let mut view = work::view(state, build.lease.store(), out)?;
+            let mut view = work::view(state, &build.store, out)?;
             let resolved = view.resolve(&parts)?;
             if resolved.is_empty() || view.get(&resolved)?.is_some() {
-                return Ok(None);
+                return Ok(Came::Nothing);
+            }
+            if build.asked.dry {
+                return Ok(Came::Plan(build.store.making(None, "the directory")));
             }
             let owner = build.owner(state, &state.config.config.user, out)?;
             let how = How {
@@ -130,9 +149,9 @@ impl Build<'_> {
             };
             let mut placement = Placement::new(&mut view, &how);
             placement.directory(&resolved)?;
-            let mut writer = Writer::begin(&build.lease, build.asked.clock.epoch)?;
+            let mut writer = Writer::begin(build.lease()?, build.asked.clock.epoch)?;
             placement.write(&mut writer)?;
-            writer.finish(out).map(Some)
+            writer.finish(out).map(|made| Came::Layer(Box::new(made)))
         })?;
         Ok(match came {
             (Outcome::Config(_), _) => {
@@ -157,8 +176,7 @@ impl Build<'_> {
             (Some(uid), Some(Some(gid))) => return Ok((uid, gid)),
             _ => {}
         }
-        let store = self.lease.store().clone();
-        let rootfs = self.work.rootfs(state, &store, out)?;
+        let rootfs = self.work.rootfs(state, &self.store, out)?;
         let found = run::accounts(&work::stack(&rootfs)?)?.find(Some(user)).map_err(|error| {
             Error { tried: error.tried.replace("--user ", "the owner "), ..error }
                 .exit(Exit::Failed)
@@ -174,7 +192,7 @@ impl Build<'_> {
         one: &One,
         (copy, unpack): (&Copy, Option<Option<bool>>),
         out: &mut dyn Outside,
-    ) -> Result<Came> {
+    ) -> Result<Told> {
         let at = |error| placed(error, &one.place);
         let exclude = copy.exclude.iter().map(String::as_str);
         let exclude =
@@ -205,11 +223,13 @@ impl Build<'_> {
         let text = described(one, copy, &dest);
         let question = self.question(state, one, text.clone(), inputs);
         self.layer(state, one, (question, text), |build, state| {
+            if build.asked.dry {
+                return Ok(Came::Plan(build.store.making(None, "what is copied")));
+            }
             let tree = match (context, &other) {
                 (Some(tree), _) => tree,
                 (None, Some((name, other))) => {
-                    let store = build.lease.store().clone();
-                    let rootfs = build.work.rootfs(other, &store, out)?;
+                    let rootfs = build.work.rootfs(other, &build.store, out)?;
                     let (stack, ignore) = (work::stack(&rootfs)?, Patterns::default());
                     let tree = Tree { stack, ignore, context: false, name: name.clone() };
                     sources = pick(&tree, copy, &exclude).map_err(at)?;
@@ -225,7 +245,10 @@ impl Build<'_> {
                 keep_owner: from.is_some(),
                 now: build.asked.clock.seconds(),
             };
-            build.place_all(state, (&tree, &sources), &how, unpack, out).map_err(at).map(Some)
+            build
+                .place_all(state, (&tree, &sources), &how, unpack, out)
+                .map_err(at)
+                .map(|made| Came::Layer(Box::new(made)))
         })
     }
 
@@ -243,7 +266,7 @@ impl Build<'_> {
                 .said("with more than one source the destination is a directory")
                 .hint("Let it end with a slash."));
         }
-        let mut view = work::view(state, self.lease.store(), out)?;
+        let mut view = work::view(state, &self.store, out)?;
         let mut archives = Vec::new();
         let mut placement = Placement::new(&mut view, how);
         for source in sources {
@@ -258,7 +281,7 @@ impl Build<'_> {
                 }
             }
         }
-        let mut writer = Writer::begin(&self.lease, self.asked.clock.epoch)?;
+        let mut writer = Writer::begin(self.lease()?, self.asked.clock.epoch)?;
         placement.write(&mut writer)?;
         for picked in archives {
             place::unpack(place::opened(tree, picked)?, &mut view, how, &mut writer)?;

@@ -19,10 +19,10 @@ use crate::image::store::Store;
 use crate::image::unpack::{Options, unpack};
 use crate::image::{base, dissect};
 use crate::kernel::files::MakeDir;
-use crate::kernel::op::{self, Op, Slots, World, literal};
+use crate::kernel::op::{Op, Slots, World, literal};
 use crate::kernel::tree::NewTree;
 use crate::kernel::watcher::Watch;
-use crate::step::{Actor, Observer};
+use crate::step::{Actor, Observer, Step};
 
 /// The directory below the data directory.
 pub const DIRECTORY: &str = "build";
@@ -249,7 +249,31 @@ pub fn left(left: &[String]) -> Option<Error> {
     )
 }
 
-/// What making a directory for changes would do, for a plan.
-pub fn describe(token: &str) -> Result<Vec<crate::step::Step>> {
-    Ok(op::describe(&changes(token)?.1, Actor::Launcher))
+/// The root file system that a container of a stage would stand on, and what there is to do
+/// before it does. Makes nothing.
+pub fn describe(state: &State) -> Result<(Vec<Step>, Rootfs)> {
+    let own = home::path(Place::Data)?.join(DIRECTORY).join("new-$token");
+    let mut steps = Vec::new();
+    let mut rootfs = match &state.base {
+        Some(image) => {
+            let plan = plan((**image).clone())?;
+            steps.extend(plan.describe()?);
+            plan.rootfs()
+        }
+        None => Rootfs::at(&own, "scratch", Execution::default()),
+    };
+    rootfs.execution = state.config.config.clone();
+    for (number, layer) in state.made().iter().enumerate() {
+        let path = own.join(number.to_string());
+        let call = format!("mkdirat, openat, symlinkat, mknodat(\"{}/...\")", path.display());
+        let why = "a layer of this build by itself, for overlayfs to lay over the others";
+        let shell = format!(
+            "tar -xpzf blobs/sha256/{} -C {}",
+            layer.descriptor.digest.hex(),
+            path.display()
+        );
+        steps.push(Step::new(call, why).shell(shell));
+        rootfs.above.insert(0, path);
+    }
+    Ok((steps, rootfs))
 }

@@ -34,7 +34,8 @@ pub enum Image {
     Ls,
     /// Remove images, and everything that only they need
     ///
-    /// Without a name: only what no image needs any more.
+    /// Without a name: only what no image needs any more. That is what earlier builds have
+    /// left in the cache of `image build`, too.
     Rm(Rm),
     /// Write images into an archive that docker, containerd and Podman load
     Save(Save),

@@ -12,6 +12,7 @@ pub mod dissect;
 pub mod download;
 pub mod export;
 pub mod fresh;
+pub mod lay_out;
 pub mod oci;
 pub mod reference;
 pub mod registry;

@@ -157,6 +157,13 @@ impl Screen {
         }
     }
 
+    /// The same, with what does not fit on its line below itself.
+    pub fn listed(&self, text: &str) {
+        if !self.settings.quiet {
+            self.err(&wrap(text, self.err_width(), "      "));
+        }
+    }
+
     /// A warning, to standard error.
     pub fn warn(&self, text: &str) {
         let label = style::paint("Warning:", Style::Warning, self.settings.color_err);

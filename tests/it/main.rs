@@ -14,6 +14,7 @@ mod machine;
 mod tracer;
 
 mod base;
+mod build;
 mod cgroup;
 mod chroot;
 mod commands;

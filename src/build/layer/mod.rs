@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Context, Error, Result};
-use crate::image::dissect::listing::{Listing, Sum};
+use crate::image::dissect::listing::{Kind as Listed, Listing, Sum};
 use crate::image::dissect::{Layer, index, scan};
 use crate::image::oci::{Descriptor, Digest, Hasher, media};
 use crate::image::store::{Lease, Made};
@@ -33,6 +33,8 @@ pub struct Written {
     pub diff_id: Digest,
     /// Members that are no directories.
     pub files: u64,
+    /// What of the layers below is gone.
+    pub gone: u64,
     /// Bytes of its files.
     pub bytes: u64,
 }
@@ -46,6 +48,7 @@ pub struct Writer<'a> {
     listing: Listing,
     kept: Vec<(Vec<u8>, Vec<u8>)>,
     files: u64,
+    gone: u64,
     bytes: u64,
     /// No file is newer than this (`SOURCE_DATE_EPOCH`).
     latest: Option<i64>,
@@ -56,7 +59,7 @@ impl<'a> Writer<'a> {
     pub fn begin(lease: &'a Lease, latest: Option<i64>) -> Result<Self> {
         let gzip = Gzip::new(lease.make()?);
         let (sum, listing, kept) = (Hasher::new(), Listing::default(), Vec::new());
-        Ok(Self { lease, gzip, sum, length: 0, listing, kept, files: 0, bytes: 0, latest })
+        Ok(Self { lease, gzip, sum, length: 0, listing, kept, files: 0, gone: 0, bytes: 0, latest })
     }
 
     /// Adds what has no content.
@@ -78,8 +81,12 @@ impl<'a> Writer<'a> {
             Kind::File(file) => Some(self.content(&member, file, &mut content).tried(call)?),
             _ => None,
         };
-        self.files += u64::from(member.kind != Kind::Directory);
         self.listing.push(&member, Limits::default().depth, sum.as_ref())?;
+        match self.listing.get(self.listing.len() - 1).kind {
+            Listed::Directory => {}
+            kind if kind.is_whiteout() => self.gone += 1,
+            _ => self.files += 1,
+        }
         Ok(sum)
     }
 
@@ -138,7 +145,8 @@ impl<'a> Writer<'a> {
         if let Err(error) = index::save(&layer) {
             observer.note(&format!("The layer will be read again when it is looked at: {error}."));
         }
-        Ok(Written { descriptor, diff_id, files: self.files, bytes: self.bytes })
+        let (files, gone, bytes) = (self.files, self.gone, self.bytes);
+        Ok(Written { descriptor, diff_id, files, gone, bytes })
     }
 }
 

@@ -36,6 +36,8 @@ pub fn run(args: &Rm, global: &Global, screen: &mut Screen) -> Result<u8> {
     }
     let removed = store.remove(&chosen, screen)?;
     let trees = rootfs::remove(&needed, screen)?;
+    // What the build cache led to may be gone now, too.
+    crate::build::cache::prune(&store)?;
     if removed.busy {
         screen.note(
             "Another command is bringing an image in, so only the names are gone: what no image needs \

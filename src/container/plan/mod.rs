@@ -19,7 +19,7 @@ use crate::kernel::clone::{Clone, CloneSpec};
 use crate::kernel::credentials::{SetGid, SetGroups, SetUid};
 use crate::kernel::detached::{Attach, MapOwners, OpenTree};
 use crate::kernel::enter::{UnshareCgroup, become_init};
-use crate::kernel::files::WriteFile;
+use crate::kernel::files::{MakeDir, WriteFile};
 use crate::kernel::in_root::{Kind, MakeInRoot, WriteInRoot};
 use crate::kernel::op::{Op, describe, literal};
 use crate::kernel::session::SetHostname;
@@ -71,6 +71,7 @@ impl Plan {
                 identity(spec, machine),
                 kernel_file_systems(spec, machine),
                 devices(&spec.process.rights, machine),
+                scripts(spec),
                 volumes(&spec.files),
                 into_the_root(),
                 hidden(&spec.process.rights, machine),
@@ -185,6 +186,23 @@ pub fn binary(machine: &Machine) -> Vec<Op> {
     }
     let path = literal(&machine.binary.to_string_lossy());
     vec![CloneBinary { path }.into(), SealBinary.into()]
+}
+
+/// Where docker has a here-document that is executed: in /dev, so in no layer.
+const PIPES: &str = "/dev/pipes/";
+
+/// Places for such files.
+fn scripts(spec: &Spec) -> Vec<Op> {
+    let targets = spec.files.mounts.iter().map(|extra| literal(&extra.target));
+    let scripts: Vec<_> = targets.filter(|target| target.starts_with(PIPES)).collect();
+    let directory = scripts.first().map(|_| {
+        let (path, why) = (format!("{ROOT}/dev/pipes"), "a place for here-documents".to_owned());
+        MakeDir { path, mode: 0o755, why }.into()
+    });
+    let files = scripts.iter().map(|target| {
+        WriteFile::new(format!("{ROOT}{target}"), "", "something to mount on").into()
+    });
+    directory.into_iter().chain(files).collect()
 }
 
 /// A file to mount on, made where the image has none.

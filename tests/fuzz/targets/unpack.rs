@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let target = place.path().join("target");
     std::fs::create_dir(&target).expect("mkdir");
     let limits = Limits { bytes: 1 << 20, entries: 1000, ..Limits::default() };
-    let options = Options { whiteouts: first & 1 == 1, by_hand: first & 2 == 2, limits };
+    let options =
+        Options { whiteouts: first & 1 == 1, by_hand: first & 2 == 2, limits, marks: None };
     let _ = unpack(archive, &target, &options, &mut Deaf);
     assert_eq!(std::fs::read_dir(place.path()).expect("readdir").count(), 1);
     let parent = std::fs::File::open(place.path()).expect("open");

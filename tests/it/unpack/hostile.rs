@@ -16,7 +16,7 @@ use super::sandbox::{self, PLACE, look, outside};
 
 fn options(case: &Case, by_hand: bool) -> Options {
     let limits = Limits { bytes: 10 << 20, entries: 5000, ..Limits::default() };
-    Options { whiteouts: case.whiteouts, limits, by_hand }
+    Options { whiteouts: case.whiteouts, limits, by_hand, marks: None }
 }
 
 fn target(name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `image build`: a Dockerfile and a directory in, an image out.
 
+mod output;
 mod show;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use crate::build::clock::Clock;
 use crate::build::dockerfile::ignore::{self, Patterns};
 use crate::build::dockerfile::{self, Dockerfile, print};
 use crate::build::executor::{Asked, Build};
-use crate::build::state::State;
+use crate::build::state::{Documents, State};
 use crate::build::work;
 use crate::cli::Global;
 use crate::cli::build as flags;
@@ -23,9 +24,11 @@ use crate::container::spec::environment;
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::reference::Name;
 use crate::kernel::probe::{self, Facts, Need};
+use crate::image::store::Named;
 use crate::step::Observer;
 use crate::ui::Screen;
 
+use output::Output;
 use show::Shown;
 
 /// A Dockerfile is written by hand.
@@ -41,28 +44,43 @@ pub fn run(args: &flags::Build, global: &Global, screen: &mut Screen) -> Result<
         return print_steps(&file, screen);
     }
     let names = args.tag.iter().map(|name| name_of(name)).collect::<Result<Vec<_>>>()?;
-    let asked = asked(args, file, path.as_deref(), global.quiet)?;
-    let mut shown = Shown::new(screen, args.pull);
+    let output =
+        args.output.as_ref().map(|text| Output::parse(text, &names, global)).transpose()?;
+    let asked = asked(args, file, path.as_deref(), global)?;
+    let mut shown = Shown::new(screen, args.pull, global.dry_run);
     let mut build = Build::new(&asked)?;
     let built = build.run(&mut shown);
     let unused: Vec<_> = build.scope.unused().into_iter().map(str::to_owned).collect();
-    let (lease, left) = (build.lease, build.work.end());
+    let (store, lease, left) = (build.store, build.lease, build.work.end());
     let state = built?;
-    if let Some(error) = work::left(&left) {
-        return Err(error);
-    }
-    let documents = state.documents()?;
-    for (descriptor, bytes) in [&documents.config, &documents.manifest] {
-        lease.put(descriptor, bytes, &mut shown)?;
-    }
-    for name in &names {
-        lease.name(name, &documents.manifest.0, None, &mut shown)?;
-    }
     for name in unused {
         shown.note(&format!("--build-arg {name} was given, and no ARG asks for it."));
     }
+    let Some(lease) = lease else {
+        let naming = names.iter().map(|name| store.naming(&name.familiar()));
+        let steps = naming.chain(output.iter().flat_map(Output::describe)).collect();
+        return shown.plan(steps).map(|()| 0);
+    };
+    if let Some(error) = work::left(&left) {
+        return Err(error);
+    }
+    let Documents { config, manifest } = state.documents()?;
+    for (descriptor, bytes) in [&config, &manifest] {
+        lease.put(descriptor, bytes, &mut shown)?;
+    }
+    for name in &names {
+        // What has its name already is left as it is: nothing is written.
+        if store.resolve(name)?.is_none_or(|named| named.descriptor.digest != manifest.0.digest) {
+            lease.name(name, &manifest.0, None, &mut shown)?;
+        }
+    }
+    if let Some(output) = output {
+        let named =
+            Named { name: None, text: String::new(), descriptor: manifest.0.clone(), index: None };
+        output.write(store.read(&named, &asked.platform)?, &store, &mut shown)?;
+    }
     let steps = shown.finish();
-    tell(&state, &names, &documents.manifest.0.digest.to_string(), steps, screen)
+    tell(&state, &names, &manifest.0.digest.to_string(), steps, screen)
 }
 
 /// What came of it.
@@ -154,7 +172,12 @@ fn no_context() -> Error {
         .hint("As in `image build .`; the Dockerfile is looked for there, too.")
 }
 
-fn asked(args: &flags::Build, file: Dockerfile, path: Option<&Path>, quiet: bool) -> Result<Asked> {
+fn asked(
+    args: &flags::Build,
+    file: Dockerfile,
+    path: Option<&Path>,
+    global: &Global,
+) -> Result<Asked> {
     let context = args.context.clone().ok_or_else(no_context)?;
     let context = std::path::absolute(&context).tried(|| format!("finding {context:?}"))?;
     if !context.is_dir() {
@@ -173,7 +196,8 @@ fn asked(args: &flags::Build, file: Dockerfile, path: Option<&Path>, quiet: bool
         platform: pull::platform(args.platform.as_deref())?,
         no_cache: args.no_cache,
         clock: Clock::from_environment()?,
-        shown: !quiet,
+        shown: !global.quiet,
+        dry: global.dry_run,
         machine: as_root_alone(machine),
         context,
         target,

@@ -6,7 +6,7 @@ use super::super::pull;
 use crate::build::cache::Made;
 use crate::build::report::{Done, Heading, Outcome, Outside};
 use crate::cli::run::PullWhen;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::base::{self, Host, Plan};
 use crate::image::oci::Platform;
 use crate::image::reference::{Name, Reference};
@@ -20,13 +20,22 @@ use crate::ui::{Screen, shown};
 pub struct Shown<'a> {
     screen: &'a mut Screen,
     pull: PullWhen,
+    /// Nothing is done: what would be is shown.
+    dry: bool,
     steps: Vec<Value>,
+    planned: Vec<Step>,
 }
 
 impl<'a> Shown<'a> {
     /// On this screen.
-    pub fn new(screen: &'a mut Screen, pull: PullWhen) -> Self {
-        Self { screen, pull, steps: Vec::new() }
+    pub fn new(screen: &'a mut Screen, pull: PullWhen, dry: bool) -> Self {
+        Self { screen, pull, dry, steps: Vec::new(), planned: Vec::new() }
+    }
+
+    /// The plan, with what comes last in it.
+    pub fn plan(mut self, last: Vec<Step>) -> Result<()> {
+        self.planned.extend(last);
+        self.screen.plan(&self.planned)
     }
 
     /// All steps, for programs.
@@ -41,6 +50,10 @@ impl<'a> Shown<'a> {
         let stored = source::open(&reference, platform);
         if let (true, Ok(image)) = (there, stored) {
             return Ok(image);
+        }
+        if self.dry {
+            return Err(Error::new("base is not made yet, and a plan makes nothing")
+                .hint("`under-the-hood image base` makes it."));
         }
         let plan = Plan::of(&Host("/".into()), None)?;
         plan.make(self.screen)?;
@@ -67,7 +80,7 @@ impl Outside for Shown<'_> {
         if name.is_base() && name.tag() == Some("latest") {
             return self.base(platform);
         }
-        if !name.is_local() {
+        if !name.is_local() && !self.dry {
             self.fetch(&name, platform)?;
         }
         source::open(&Reference::Named(name), platform)
@@ -76,19 +89,23 @@ impl Outside for Shown<'_> {
     fn begins(&mut self, heading: &Heading) {
         let Heading { number, total, stage, text, .. } = heading;
         let stage = stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
-        Screen::note(self.screen, &shown(&format!("[{stage}{number}/{total}] {text}")));
+        self.screen.listed(&shown(&format!("[{stage}{number}/{total}] {text}")));
     }
 
     fn ended(&mut self, heading: &Heading, done: &Done) {
         let mut line = outcome(&done.outcome);
+        if let Outcome::Planned(steps) = &done.outcome {
+            self.planned.extend_from_slice(steps);
+        }
         match &done.cached {
             None => {}
             Some(Ok(())) => line.push_str("; from the cache"),
+            Some(Err(why)) if self.dry => line.push_str(&format!(" ({why})")),
             Some(Err(why)) => {
                 line.push_str(&format!("; {:.2} s ({why})", done.took.as_secs_f64()));
             }
         }
-        Screen::note(self.screen, &format!("    {}", shown(&line)));
+        self.screen.listed(&format!("    {}", shown(&line)));
         self.steps.push(as_json(heading, done));
     }
 }
@@ -100,16 +117,23 @@ fn outcome(outcome: &Outcome) -> String {
             format!("{} of {}", counted(*layers as u64, "layer"), short(digest))
         }
         Outcome::Stage(layers) => format!("{} of that stage", counted(*layers as u64, "layer")),
-        Outcome::Layer(Made { descriptor, files, bytes, .. }) => format!(
-            "layer {}: {}, {}, {} compressed",
-            descriptor.digest.short(),
-            counted(*files, "file"),
-            counted(*bytes, "byte"),
-            descriptor.size
-        ),
+        Outcome::Layer(made) => layer(made),
+        Outcome::Planned(steps) => counted(steps.len() as u64, "operation"),
         Outcome::Config(changes) if changes.is_empty() => "no layer".to_owned(),
         Outcome::Config(changes) => format!("no layer; config: {}", changes.join(", ")),
     }
+}
+
+fn layer(made: &Made) -> String {
+    let Made { descriptor, files, gone, bytes, .. } = made;
+    format!(
+        "layer {}: {}{}, {}, {} compressed",
+        descriptor.digest.short(),
+        counted(*files, "file"),
+        if *gone > 0 { format!(", {gone} gone") } else { String::new() },
+        counted(*bytes, "byte"),
+        descriptor.size
+    )
 }
 
 fn counted(number: u64, noun: &str) -> String {
@@ -131,17 +155,18 @@ fn as_json(heading: &Heading, done: &Done) -> Value {
         "seconds": done.took.as_secs_f64(),
     });
     match &done.outcome {
-        Outcome::Layer(Made { descriptor, diff_id, files, bytes }) => {
+        Outcome::Layer(made) => {
+            let Made { descriptor, diff_id, files, gone, bytes } = &**made;
             value["layer"] = json!({
                 "digest": descriptor.digest, "diff_id": diff_id, "size": descriptor.size,
-                "files": files, "bytes": bytes,
+                "files": files, "gone": gone, "bytes": bytes,
             });
         }
         Outcome::Config(changes) => value["config"] = json!(changes),
         Outcome::Base(Some((name, digest, layers))) => {
             value["base"] = json!({ "image": name, "digest": digest, "layers": layers });
         }
-        Outcome::Base(None) | Outcome::Stage(_) => {}
+        Outcome::Base(None) | Outcome::Stage(_) | Outcome::Planned(_) => {}
     }
     value
 }
