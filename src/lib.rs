@@ -15,6 +15,7 @@
 //! | [`kernel`], [`ui`] | what Linux offers; the screen. Neither knows the other |
 //! | [`image`] | root file systems and where they come from |
 //! | [`container`] | kernel pieces put together: a specification becomes a list of operations |
+//! | [`build`] | images, made from a Dockerfile |
 //! | [`lesson`] | lessons: read, played, checked |
 //! | [`commands`], [`cli`] | one file per chapter: arguments in, rows out |
 //!
@@ -29,6 +30,8 @@ compile_error!(
      then build it in there."
 );
 
+#[cfg(target_os = "linux")]
+pub mod build;
 #[cfg(target_os = "linux")]
 pub mod cli;
 #[cfg(target_os = "linux")]
