@@ -55,6 +55,8 @@ pub mod kernel;
 #[cfg(target_os = "linux")]
 pub mod lesson;
 #[cfg(target_os = "linux")]
+mod nearest;
+#[cfg(target_os = "linux")]
 pub mod step;
 #[cfg(target_os = "linux")]
 pub mod ui;

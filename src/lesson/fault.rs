@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::nearest::nearest;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -45,28 +47,6 @@ impl fmt::Display for Fault {
             None => Ok(()),
         }
     }
-}
-
-/// The allowed word that differs least from the one written, if it is near.
-fn nearest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
-    let near = allowed.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
-    (near.0 <= 1 + word.len() / 4).then_some(near.1)
-}
-
-/// How many letters must be changed, added or taken away (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
