@@ -1,0 +1,3 @@
+FROM scratch
+COPY link dangling /d/
+COPY dirlink /e
