@@ -1,3 +1,3 @@
 FROM scratch
-COPY link dangling /d/
+COPY link /d/
 COPY dirlink /e
