@@ -30,6 +30,12 @@ pub enum Image {
     /// What was fetched before is not fetched again; what was cut off goes on
     /// where it was. With --explain every HTTP request is shown, and what it is for.
     Pull(Pull),
+    /// Bring an image to a registry
+    ///
+    /// What is there already, or somewhere else in the same registry, is not sent;
+    /// what was cut off goes on where it was. An image for several platforms goes
+    /// whole, if all of it is here. With --explain every HTTP request is shown.
+    Push(Push),
     /// List the images that are here
     Ls,
     /// Remove images, and everything that only they need
@@ -73,6 +79,23 @@ pub struct Pull {
     pub registry: RegistryFlags,
 }
 
+/// `image push`
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The image: NAME[:TAG][@DIGEST], oci:DIR[:TAG], docker-archive:FILE, docker-daemon:NAME, or a path
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Its name there: [HOST[:PORT]/]NAME[:TAG] (default: the name it has here)
+    #[arg(value_name = "DEST")]
+    pub dest: Option<String>,
+    /// Of an image for several platforms only this one
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: RegistryAccess,
+}
+
 /// How registries are asked.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registry")]
@@ -80,6 +103,15 @@ pub struct RegistryFlags {
     /// Ask there first (more than once: in this order)
     #[arg(long, value_name = "HOST[:PORT]")]
     pub mirror: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: RegistryAccess,
+}
+
+/// How a registry lets us in.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Registry")]
+pub struct RegistryAccess {
     /// Log in as that (without a password: it is asked for, or read from standard
     /// input); else the logins that docker and podman keep are used
     #[arg(long, value_name = "USER[:PASSWORD]")]

@@ -20,6 +20,7 @@ mod chroot;
 mod commands;
 mod containers;
 mod dissect;
+mod dockerfile;
 mod doctor;
 mod explain;
 mod fallback;

@@ -39,8 +39,8 @@ pub fn healthcheck(
                 retries: retries.ok_or_else(wrong)?,
             })
         }
-        other => {
-            let wrong = kind.wrong(format!("HEALTHCHECK has CMD or NONE, not {other}"));
+        _ => {
+            let wrong = kind.wrong(format!("HEALTHCHECK has CMD or NONE, not {}", kind.text));
             Err(wrong.hint("Such as HEALTHCHECK --interval=30s CMD curl -f http://localhost/."))
         }
     }

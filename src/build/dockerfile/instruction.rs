@@ -2,6 +2,7 @@
 
 use super::ast::{Arg, Command, Heredoc, Line, Network, Onbuild, Pair, Run};
 use super::copy;
+use super::expand;
 use super::flags::{Flags, Refused};
 use super::health;
 use super::part::{Part, Wrong, is_blank};
@@ -109,7 +110,7 @@ impl Statement<'_> {
             _ => &[],
         };
         self.flags.check(known, refused)?;
-        Ok(match self.keyword {
+        let command = match self.keyword {
             "ADD" => Command::Add(copy::add(self, reading)?),
             "ARG" => Command::Arg(self.arguments(reading.escape)?),
             "CMD" => Command::Cmd(self.line(self.args, reading)?),
@@ -133,7 +134,18 @@ impl Statement<'_> {
             "VOLUME" => Command::Volume(self.volumes(reading)?),
             "WORKDIR" => Command::Workdir(self.one()?),
             _ => return Err(self.written.wrong("FROM begins a stage, and belongs to none")),
-        })
+        };
+        // What no value of a variable could mend is told now, and not in the middle of a build.
+        let anything = |_: &str| Some("x".to_owned());
+        match expand::command(&command, &anything, reading.escape) {
+            Ok(_) => Ok(command),
+            Err(what) => {
+                let fails = |text: &str| expand::word(text, &anything, reading.escape).is_err();
+                let words = quoted(self.args, reading.escape);
+                let word = words.iter().find(|word| fails(&word.text));
+                Err(word.map_or_else(|| self.args.wrong(&what), |word| word.wrong(&what)))
+            }
+        }
     }
 
     fn nothing(&self, needs: &str) -> Wrong {

@@ -8,6 +8,7 @@ mod history;
 mod load;
 mod ls;
 pub mod pull;
+mod push;
 mod rm;
 mod save;
 mod share;
@@ -30,6 +31,7 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Load(args) => load::run(args, global, screen),
         Image::Ls => ls::run(screen),
         Image::Pull(args) => pull::run(args, global, screen),
+        Image::Push(args) => push::run(args, global, screen),
         Image::Rm(args) => rm::run(args, global, screen),
         Image::Save(args) => save::run(args, global, screen),
         Image::Share(args) => share::run(args, screen),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::Global;
-use crate::cli::image::{Pull, RegistryFlags};
+use crate::cli::image::{Pull, RegistryAccess, RegistryFlags};
 use crate::cli::run::PullWhen;
 use crate::error::{Error, Result};
 use crate::image::oci::Platform;
@@ -94,8 +94,13 @@ pub fn platform(asked: Option<&str>) -> Result<Platform> {
 
 /// What the flags say; a password that is not among them is asked for.
 pub fn options(flags: &RegistryFlags, screen: &mut Screen) -> Result<Options> {
+    Ok(Options { mirrors: flags.mirror.clone(), ..access(&flags.access, screen)? })
+}
+
+/// The same where no mirror will do.
+pub fn access(flags: &RegistryAccess, screen: &mut Screen) -> Result<Options> {
     let login = flags.creds.as_deref().map(|creds| login(creds, screen)).transpose()?;
-    Ok(Options { insecure: flags.insecure, login, mirrors: flags.mirror.clone() })
+    Ok(Options { insecure: flags.insecure, login, mirrors: Vec::new() })
 }
 
 fn login(creds: &str, screen: &mut Screen) -> Result<Login> {

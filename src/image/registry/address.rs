@@ -33,12 +33,17 @@ pub fn places(name: &Name, options: &Options) -> Result<Vec<Place>> {
         .iter()
         .map(|mirror| self::mirror(mirror, options.insecure))
         .collect::<Result<Vec<_>>>()?;
-    places.push(Place {
+    places.push(own_place(name, options)?);
+    Ok(places)
+}
+
+/// The registry that a name itself says.
+pub fn own_place(name: &Name, options: &Options) -> Result<Place> {
+    Ok(Place {
         host: name.domain().to_owned(),
         bases: bases(name.registry(), options.insecure)?,
         mirror: false,
-    });
-    Ok(places)
+    })
 }
 
 /// `HOST[:PORT]`, or with a scheme, which is then the only one tried.

@@ -4,6 +4,12 @@
 //! GET /v2/                             is this a registry, and whom does it let in?
 //! GET /v2/NAME/manifests/TAG|DIGEST    an index or a manifest
 //! GET /v2/NAME/blobs/DIGEST            a config or a layer, often somewhere else (307)
+//!
+//! HEAD  /v2/NAME/blobs/DIGEST          is it there already?
+//! POST  /v2/NAME/blobs/uploads/        an upload begins; with ?mount=DIGEST&from=OTHER it may end here
+//! PATCH LOCATION                       bytes, as many as get through
+//! PUT   LOCATION?digest=DIGEST         that was all of it: it gets its name
+//! PUT   /v2/NAME/manifests/TAG|DIGEST  when everything that it names is there
 //! ```
 //!
 //! A registry that wants to know who asks answers 401 and says where a token is
@@ -29,17 +35,23 @@
 
 mod address;
 mod challenge;
+mod contents;
 pub mod credentials;
 mod document;
+mod exchange;
 mod layer;
 mod patience;
 mod pull;
+mod push;
 mod repository;
 mod request;
 mod token;
+mod upload;
+mod workers;
 
 pub use credentials::Login;
 pub use pull::{Pulled, PulledLayer, Wanted, describe, documents, pull};
+pub use push::{How, Pushed, PushedLayer, Pushing, describe as describe_push, push};
 
 /// How registries are asked.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! Pulling an image: its documents, its layers, and at last its name.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use super::layer::LAYER;
 use super::patience::{Again, Failure};
 use super::repository::{PING, Repository};
 use super::request::Ask;
+use super::workers::each;
 use crate::error::{Error, Result};
 use crate::image::oci::{Descriptor, Digest, Platform};
 use crate::image::reference::Name;
@@ -20,9 +21,6 @@ use crate::image::remote::{self, Teller};
 use crate::image::source::{Blob, Blobs, Image};
 use crate::image::store::{Lease, Store};
 use crate::step::{Observer, Step};
-
-/// Layers that come at once.
-const AT_ONCE: usize = 3;
 
 /// Less than that is not worth keeping for another attempt.
 const WORTH_KEEPING: u64 = 1 << 20;
@@ -205,44 +203,13 @@ impl Pull<'_> {
     fn layers(&self, image: &Image, repository: &Repository) -> Result<Vec<PulledLayer>, Failure> {
         let layers = &image.manifest.layers;
         let unique: BTreeMap<_, _> = layers.iter().map(|layer| (&layer.digest, layer)).collect();
-        let mut queue: VecDeque<_> =
+        let queue: Vec<_> =
             layers.iter().filter(|one| std::ptr::eq(unique[&one.digest], *one)).collect();
         queue.iter().for_each(|layer| self.brings(layer));
-        let workers = queue.len().min(AT_ONCE);
-        let queue = Mutex::new(std::mem::take(&mut queue));
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let existed = Mutex::new(BTreeMap::new());
-        let failed: Mutex<Option<Failure>> = Mutex::default();
-        let work = |mut teller: Teller| {
-            while let Some(layer) = next() {
-                match repository.layer(layer, self.lease, &mut teller) {
-                    Ok(here) => {
-                        let mut existed = existed.lock().unwrap_or_else(PoisonError::into_inner);
-                        existed.insert(&layer.digest, here);
-                    }
-                    Err(failure) => {
-                        // The others come to an end of it, and begin nothing. The first failure
-                        // counts, unless another one is a lie.
-                        repository.stop();
-                        queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                        if failed.is_none() || failure.again == Again::Lie {
-                            *failed = Some(failure);
-                        }
-                    }
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                let teller = self.teller.clone();
-                scope.spawn(|| work(teller));
-            }
-        });
-        if let Some(failure) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(failure);
-        }
-        let existed = existed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let existed = each(queue, repository, &self.teller, |layer, teller| {
+            repository.layer(layer, self.lease, teller).map(|here| (&layer.digest, here))
+        })?;
+        let existed: BTreeMap<_, _> = existed.into_iter().collect();
         let pulled = |layer: &Descriptor| PulledLayer {
             digest: layer.digest.clone(),
             size: layer.size,

@@ -9,7 +9,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url, redirect};
 
 use super::Options;
-use super::address::{Place, is_loopback, places};
+use super::address::{Place, is_loopback, own_place, places};
 use super::credentials::Found;
 use super::patience::{Again, EACH, Failure, Patience};
 use super::request::{Ask, again, asking};
@@ -36,6 +36,8 @@ pub struct Repository {
     pub(super) insecure: bool,
     pub(super) login: OnceLock<Option<Found>>,
     pub(super) token: Mutex<Option<HeaderValue>>,
+    /// What a token is to open: `repository:NAME:pull`.
+    pub(super) scopes: Vec<String>,
     /// One of the threads that fetch has failed: the others need not go on.
     stopped: AtomicBool,
 }
@@ -50,7 +52,8 @@ impl Repository {
     ) -> Result<(Self, T)> {
         let places = places(name, options)?;
         for (at, place) in places.iter().enumerate() {
-            let found = Self::at(place, name, options, observer)
+            let scopes = vec![format!("repository:{}:pull", name.path())];
+            let found = Self::at(place, name, options, scopes, observer)
                 .and_then(|repository| has(&repository, observer).map(|had| (repository, had)));
             match found {
                 Err(error) if at + 1 < places.len() => {
@@ -63,11 +66,31 @@ impl Repository {
         Err(Error::new(format!("there is no registry to ask for {}", name.familiar())))
     }
 
+    /// Where something is to be put: at the registry itself, whatever mirrors there are. What
+    /// lies in `others`, repositories of the same registry, may be read.
+    pub fn to_push(
+        name: &Name,
+        options: &Options,
+        others: &[&str],
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let other = |path: &&str| format!("repository:{path}:pull");
+        let mut scopes = vec![format!("repository:{}:pull,push", name.path())];
+        scopes.extend(others.iter().map(other));
+        Self::at(&own_place(name, options)?, name, options, scopes, observer)
+    }
+
+    /// Whether it is there to be written to.
+    pub(super) fn pushes(&self) -> bool {
+        self.scopes.first().is_some_and(|scope| scope.ends_with(",push"))
+    }
+
     /// The repository in this place, over HTTPS or, where that is allowed, HTTP.
     fn at(
         place: &Place,
         name: &Name,
         options: &Options,
+        scopes: Vec<String>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let mut errors: Vec<Error> = Vec::new();
@@ -82,6 +105,7 @@ impl Repository {
                 insecure: options.insecure,
                 login: login.map_or_else(OnceLock::new, OnceLock::from),
                 token: Mutex::default(),
+                scopes: scopes.clone(),
                 stopped: AtomicBool::new(false),
             };
             match repository.ping(observer) {

@@ -89,7 +89,7 @@ impl Repository {
                 }
                 status if status.is_success() => return Ok(answer),
                 StatusCode::RANGE_NOT_SATISFIABLE if ask.from > 0 => return Ok(answer),
-                _ => return Err(self.refused(&url, answer, ours)),
+                _ => return Err(self.refused("GET", &url, answer, ours)),
             }
         }
     }
@@ -127,7 +127,7 @@ impl Repository {
     }
 
     /// Where a redirect leads, if it may.
-    fn led_to(&self, from: &Url, answer: &Response) -> Result<Url, Failure> {
+    pub fn led_to(&self, from: &Url, answer: &Response) -> Result<Url, Failure> {
         let wrong = |said: String| Failure::lie(asking(from).said(said));
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let Some(location) = location else {
@@ -157,16 +157,22 @@ impl Repository {
     }
 
     /// What an answer that is not the wanted one means.
-    fn refused(&self, url: &Url, mut answer: Response, ours: bool) -> Failure {
+    pub fn refused(&self, method: &str, url: &Url, mut answer: Response, ours: bool) -> Failure {
         let status = answer.status();
         let again = again(status, answer.headers());
         let says = message(&mut answer);
-        let mut error = asking(url).said(match says.as_str() {
+        let mut error = Error::new(format!("{method} {}", shown(url))).said(match says.as_str() {
             "" => format!("the server answered {status}"),
             says => format!("the server answered {status}: {says}"),
         });
         let hint = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if ours => Some(self.who_are_you()),
+            StatusCode::NOT_FOUND if self.pushes() => Some(
+                "It may not let anybody make this repository: some want it made on their page before.".to_owned(),
+            ),
+            StatusCode::METHOD_NOT_ALLOWED if self.pushes() => {
+                Some("This registry only hands out images; nothing can be pushed to it.".to_owned())
+            }
             StatusCode::NOT_FOUND => Some(
                 "There is no such image, or not with this tag. `skopeo list-tags docker://NAME` shows the tags."
                     .to_owned(),
@@ -208,7 +214,7 @@ fn told(answer: &Response) -> String {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let more = match answer.status() {
         StatusCode::UNAUTHORIZED => header(WWW_AUTHENTICATE).map(clean),
-        status if status.is_redirection() => {
+        status if status.is_redirection() || status == StatusCode::ACCEPTED => {
             let to = header(LOCATION).and_then(|location| answer.url().join(location).ok());
             to.map(|to| format!("to {}", shown(&to)))
         }

@@ -80,6 +80,13 @@ impl Repository {
     /// What to do about 401 and 403.
     pub fn who_are_you(&self) -> String {
         match self.login.get().and_then(Option::as_ref) {
+            Some(found) if self.pushes() => {
+                format!("The login from {} may not push there.", found.from)
+            }
+            None if self.pushes() => format!(
+                "Pushing wants to know who you are: `docker login {}`, or --creds USER.",
+                self.host
+            ),
             Some(found) => format!(
                 "It was asked with the login from {}, which it does not take for this image.",
                 found.from
@@ -91,7 +98,7 @@ impl Repository {
         }
     }
 
-    /// A token to read this repository, from the realm that the registry names.
+    /// A token to read this repository (or to write to it), from the realm that the registry names.
     fn buy(
         &self,
         realm: &str,
@@ -107,10 +114,9 @@ impl Repository {
         self.may_ask(&url).map_err(|why| wrong(format!("{}: {why}", shown(&url))))?;
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         let login = self.login(observer).map(|found| found.login.clone());
-        let scope = format!("repository:{}:pull", self.path);
         Patience::new().persist(observer, |patience, observer| {
             let limit = patience.limit();
-            let answer = self.ask_realm(&url, service, &scope, login.as_ref(), limit, observer)?;
+            let answer = self.ask_realm(&url, service, login.as_ref(), limit, observer)?;
             let status = answer.status();
             if !status.is_success() {
                 let error = asking(&url).said(format!("the server answered {status}"));
@@ -133,14 +139,17 @@ impl Repository {
         &self,
         realm: &Url,
         service: Option<&str>,
-        scope: &str,
         login: Option<&Login>,
         limit: std::time::Duration,
         observer: &mut dyn Observer,
     ) -> Result<Response, Failure> {
         let (mut url, mut form) = (realm.clone(), realm.clone());
         form.set_query(None);
-        let mut pairs = vec![("scope", scope)];
+        let all = self.scopes.join(" ");
+        let mut pairs: Vec<(&str, &str)> = match login {
+            Some(Login::Identity(_)) => vec![("scope", &all)],
+            _ => self.scopes.iter().map(|scope| ("scope", scope.as_str())).collect(),
+        };
         pairs.extend(service.map(|service| ("service", service)));
         let (asked, request) = match login {
             Some(Login::Identity(identity)) => {
@@ -165,8 +174,8 @@ impl Repository {
         let words: Vec<_> =
             service.map(|service| format!("service={service}")).into_iter().collect();
         let address = format!("{}?{}", shown(realm).trim_end_matches("?..."), {
-            let all: Vec<_> = words.into_iter().chain([format!("scope={scope}")]).collect();
-            all.join("&")
+            let scopes = self.scopes.iter().map(|scope| format!("scope={scope}"));
+            words.into_iter().chain(scopes).collect::<Vec<_>>().join("&")
         });
         let why = match login {
             Some(_) => "your login buys a token that opens this one repository, for some minutes",

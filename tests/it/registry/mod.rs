@@ -1,11 +1,13 @@
-//! `image pull`: from a registry of our own that is as hostile as we like
-//! (server.rs), and from a real one.
+//! `image pull` and `image push`: from and to a registry of our own that is as
+//! hostile as we like (server.rs, taker.rs), and a real one.
 
 mod credentials;
 mod hostile;
 mod pull;
+mod push;
 mod real;
-mod server;
+pub mod server;
+mod taker;
 
 use std::path::{Path, PathBuf};
 

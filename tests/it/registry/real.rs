@@ -112,3 +112,41 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
     let ran = pull(&uth, &[&missing]).one_error(1);
     assert!(ran.stderr.contains("manifest unknown"), "{}", ran.whole());
 }
+
+/// Between two repositories of a real registry, and read by skopeo.
+#[test]
+fn what_is_pushed_to_a_real_registry_is_read_by_skopeo_and_pulled_again() {
+    need!(tool "docker-registry");
+    need!(tool "skopeo");
+    let (uth, image) = (Uth::new(), Image::new(2_000_000));
+    let registry = Registry::start(&uth);
+    layout(&image, &uth.home().join("layout"));
+    let source = format!("oci:{}/layout", uth.home().display());
+    let name = format!("127.0.0.1:{}/library/httpd:2.4", registry.port);
+    let pushed = uth.run(["image", "push", &source, &name]).ok();
+    let digest = uth.sh(&format!(
+        "{NO_LOGINS}; skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{name}"
+    ));
+    assert!(pushed.stdout.contains(digest.ok().stdout.trim()), "{}", pushed.whole());
+    uth.sh(&format!(
+        "{NO_LOGINS}; skopeo copy -q --insecure-policy --src-tls-verify=false docker://{name} dir:$UTH_HOME/out"
+    ))
+    .ok();
+    // From our own store, into another repository: the registry has the layers already.
+    pull(&uth, &[&name]).ok();
+    let other = format!("127.0.0.1:{}/team/web:1", registry.port);
+    let ran = uth.run(["image", "push", &name, &other]).ok();
+    assert!(ran.stderr.contains("Mounted from library/httpd"), "{}", ran.whole());
+    let again = uth.run(["image", "push", &name, &other]).ok();
+    assert!(again.stderr.contains("Layer already exists"), "{}", again.whole());
+    let home = Uth::new();
+    let ran = pull(&home, &[&other]).ok();
+    assert!(ran.stdout.contains(&super::server::digest(&image.manifest)), "{}", ran.whole());
+    // The base image, whose layers are as we made them.
+    uth.run(["image", "base", "-q"]).ok();
+    let base = format!("127.0.0.1:{}/base:1", registry.port);
+    uth.run(["image", "push", "base", &base]).ok();
+    pull(&home, &[&base]).ok();
+    let id = |uth: &Uth, name: &str| uth.run(["image", "dissect", name, "--manifest"]).ok().stdout;
+    assert_eq!(id(&uth, "base"), id(&home, &base));
+}

@@ -2,13 +2,15 @@
 //! makes it as hostile as a test wants it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+
+use super::taker::Taker;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct Request {
     pub path: String,
     /// Names in small letters.
     pub headers: BTreeMap<String, String>,
-    pub body: String,
+    pub body: Vec<u8>,
     /// How many requests for the same path came before.
     pub before: usize,
 }
@@ -89,9 +91,25 @@ impl Answer {
 
 type Twist = dyn Fn(&Request, Answer) -> Answer + Send + Sync;
 
+/// How much of a request is read, by its head.
+type Reading = dyn Fn(&Request) -> Read + Send + Sync;
+
+/// How a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// As it should be.
+    All,
+    /// So many bytes of its body, which count; then the connection ends.
+    Only(usize),
+    /// No byte of its body, for ever.
+    Nothing,
+}
+
 /// A server, until it is dropped.
 pub struct Server {
     pub port: u16,
+    /// What was pushed to it.
+    pub taker: Arc<Taker>,
     log: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
 }
@@ -102,19 +120,38 @@ impl Server {
         image: &Image,
         twist: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        Self::reading(image, twist, |_| Read::All)
+    }
+
+    /// One that may not read all that it is sent.
+    pub fn reading(
+        image: &Image,
+        twist: impl Fn(&Request, Answer) -> Answer + Send + Sync + 'static,
+        reading: impl Fn(&Request) -> Read + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (log, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (image, twist): (_, Arc<Twist>) = (Arc::new(image.clone()), Arc::new(twist));
-        let server = Self { port, log: log.clone(), stop: stop.clone() };
+        let taker = Arc::new(Taker::with(&image));
+        let reading: Arc<Reading> = Arc::new(reading);
+        let server = Self { port, taker: taker.clone(), log: log.clone(), stop: stop.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
                 let (image, twist, log) = (image.clone(), twist.clone(), log.clone());
-                let stop = stop.clone();
-                std::thread::spawn(move || converse(stream, &image, &*twist, &log, &stop));
+                let (stop, taker, reading) = (stop.clone(), taker.clone(), reading.clone());
+                std::thread::spawn(move || {
+                    let answers = |request: &Request| {
+                        let (own, pushed) = (image.answer(request), || taker.answer(request));
+                        let own_will_do = request.method == "GET" && own.status != 404;
+                        let answer = if own_will_do { own } else { pushed().unwrap_or(own) };
+                        twist(request, answer)
+                    };
+                    converse(stream, &answers, &*reading, &log, &stop);
+                });
             }
         });
         server
@@ -150,27 +187,42 @@ impl Drop for Server {
 /// Requests of one connection; a TLS greeting is answered as registries answer it: with its end.
 fn converse(
     stream: TcpStream,
-    image: &Image,
-    twist: &Twist,
+    answers: &dyn Fn(&Request) -> Answer,
+    reading: &Reading,
     log: &Mutex<Vec<Request>>,
     stop: &AtomicBool,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some(mut request) = read(&mut reader) {
-        {
-            let mut log = log.lock().unwrap();
-            request.before = log.iter().filter(|one| one.path == request.path).count();
-            log.push(request.clone());
+    while let Some((mut request, length)) = read(&mut reader) {
+        request.before = log.lock().unwrap().iter().filter(|one| one.path == request.path).count();
+        let how = reading(&request);
+        let wanted = match how {
+            Read::All => length,
+            Read::Only(count) => count.min(length),
+            Read::Nothing => 0,
+        };
+        request.body = vec![0; wanted];
+        if std::io::Read::read_exact(&mut reader, &mut request.body).is_err() {
+            return;
         }
-        let answer = twist(&request, image.answer(&request));
-        if send(&stream, &answer, stop).is_err() || answer.way != Way::Whole {
+        log.lock().unwrap().push(request.clone());
+        while how == Read::Nothing && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut answer = answers(&request);
+        if request.method == "HEAD" {
+            answer.body.clear();
+        }
+        let cut = how != Read::All && wanted < length;
+        if cut || send(&stream, &answer, stop).is_err() || answer.way != Way::Whole {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;
         }
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+/// A request's head, and how long its body is.
+fn read(reader: &mut BufReader<TcpStream>) -> Option<(Request, usize)> {
     if *reader.fill_buf().ok()?.first()? == 0x16 {
         return None;
     }
@@ -188,10 +240,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         };
     }
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Request { method, path, headers, body, before: 0 })
+    Some((Request { method, path, headers, body: Vec::new(), before: 0 }, length))
 }
 
 fn send(mut stream: &TcpStream, answer: &Answer, stop: &AtomicBool) -> std::io::Result<()> {
@@ -332,7 +381,7 @@ impl Image {
     }
 
     /// What an honest registry answers.
-    fn answer(&self, request: &Request) -> Answer {
+    pub fn answer(&self, request: &Request) -> Answer {
         let path = request.path.split('?').next().unwrap_or_default();
         if path == "/v2/" {
             return Answer::new(200, "{}");

@@ -1,0 +1,2 @@
+FROM scratch
+ADD --chown=5:6 a.txt /x

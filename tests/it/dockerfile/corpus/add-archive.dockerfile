@@ -1,0 +1,3 @@
+FROM scratch
+ADD data.tar /d/
+ADD data.tar.gz /e/

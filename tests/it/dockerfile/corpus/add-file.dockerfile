@@ -1,0 +1,3 @@
+FROM scratch
+ADD a.txt /x
+ADD dir /d/

@@ -1,0 +1,2 @@
+FROM scratch
+ADD a.txt git@github.com:moby/buildkit.git#v0.10 /src

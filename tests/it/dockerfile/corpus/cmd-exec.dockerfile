@@ -1,0 +1,3 @@
+FROM scratch
+CMD ["echo", "hi there", "$HOME", "\u00e9"]
+COPY a.txt /

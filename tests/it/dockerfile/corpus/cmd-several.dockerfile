@@ -1,0 +1,4 @@
+FROM scratch
+CMD one
+CMD two
+COPY a.txt /

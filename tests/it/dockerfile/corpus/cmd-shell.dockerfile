@@ -1,0 +1,3 @@
+FROM scratch
+CMD echo "hi there" $HOME
+COPY a.txt /

@@ -1,0 +1,2 @@
+FROM scratch
+COPY --chmod=640 a.txt script.sh /d/

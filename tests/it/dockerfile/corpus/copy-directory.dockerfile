@@ -1,0 +1,4 @@
+FROM scratch
+COPY dir /x
+COPY dir/ /y/
+COPY dir/. /z

@@ -1,0 +1,4 @@
+FROM scratch
+COPY \
+  --chmd=640 \
+  a.txt /

@@ -1,0 +1,4 @@
+ARG SRC=one
+FROM scratch AS one
+FROM scratch
+COPY --from=$SRC /x /x

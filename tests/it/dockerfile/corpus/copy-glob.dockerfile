@@ -1,0 +1,3 @@
+FROM scratch
+COPY *.txt /d/
+COPY dir/t* e?pty /e/

@@ -1,0 +1,5 @@
+FROM scratch AS a
+FROM scratch
+COPY --from=a <<EOF /x
+x
+EOF

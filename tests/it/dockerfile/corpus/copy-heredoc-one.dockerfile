@@ -1,0 +1,5 @@
+FROM scratch
+COPY <<-EOF /etc/conf
+	indented
+		more
+EOF

@@ -1,0 +1,3 @@
+FROM scratch
+COPY .hidden /
+COPY [".hidden", "a.txt", "/d/"]

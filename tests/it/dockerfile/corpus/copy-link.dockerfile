@@ -1,0 +1,3 @@
+FROM scratch
+COPY --link a.txt /
+COPY --link=false a.txt /

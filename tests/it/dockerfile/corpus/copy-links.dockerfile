@@ -1,0 +1,3 @@
+FROM scratch
+COPY link /d/
+COPY dirlink /e

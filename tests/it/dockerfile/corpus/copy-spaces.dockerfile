@@ -1,0 +1,2 @@
+FROM scratch
+COPY ["with space.txt", "a.txt", "/d d/"]

@@ -1,0 +1,4 @@
+FROM scratch
+ARG D=dir
+ENV F=one
+COPY $D/${F} /${D}-${F}

@@ -1,0 +1,5 @@
+FROM scratch AS a
+CMD ["one"]
+FROM a
+ENTRYPOINT ["two"]
+COPY a.txt /

@@ -1,0 +1,6 @@
+FROM scratch AS a
+CMD ["one"]
+FROM a
+CMD ["three"]
+ENTRYPOINT ["two"]
+COPY a.txt /

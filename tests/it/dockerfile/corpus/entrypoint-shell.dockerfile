@@ -1,0 +1,3 @@
+FROM scratch
+ENTRYPOINT exec top -b
+COPY a.txt /

@@ -1,0 +1,4 @@
+FROM scratch
+ENTRYPOINT ["/bin/x", "-y"]
+CMD ["z"]
+COPY a.txt /

@@ -1,0 +1,4 @@
+FROM scratch
+ENV A  one  two 
+ENV B "quoted" 'too'
+COPY a.txt /

@@ -1,0 +1,6 @@
+FROM scratch
+EXPOSE 80 443/tcp 53/udp
+EXPOSE 8000-8002
+ARG P=9000
+EXPOSE $P
+COPY a.txt /

@@ -1,0 +1,4 @@
+from scratch As One
+copy a.txt /a
+From ONE
+CoPy b.txt /b

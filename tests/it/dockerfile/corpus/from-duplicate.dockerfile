@@ -1,0 +1,6 @@
+FROM scratch AS x
+COPY a.txt /first
+FROM scratch AS x
+COPY b.txt /second
+FROM x
+COPY a.txt /third

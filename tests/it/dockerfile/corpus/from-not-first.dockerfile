@@ -1,0 +1,3 @@
+# A comment
+RUN echo too early
+FROM scratch

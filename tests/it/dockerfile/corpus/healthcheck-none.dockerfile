@@ -1,0 +1,4 @@
+FROM scratch
+HEALTHCHECK CMD x
+HEALTHCHECK none
+COPY a.txt /

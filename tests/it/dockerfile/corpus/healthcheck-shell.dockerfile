@@ -1,0 +1,3 @@
+FROM scratch
+HEALTHCHECK CMD /check || exit 1
+COPY a.txt /

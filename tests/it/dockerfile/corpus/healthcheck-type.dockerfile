@@ -1,0 +1,2 @@
+FROM scratch
+HEALTHCHECK curl -f http://localhost/

@@ -1,0 +1,5 @@
+# a comment
+# escape=`
+FROM scratch
+ENV A=b\
+ c=d

@@ -1,0 +1,3 @@
+# syntax=docker/dockerfile:1.4
+# escape=x
+FROM scratch

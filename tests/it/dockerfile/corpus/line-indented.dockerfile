@@ -1,0 +1,6 @@
+  # escape=`
+	FROM scratch
+   COPY `
+
+	a.txt /x
+#end

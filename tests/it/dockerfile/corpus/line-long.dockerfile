@@ -1,0 +1,2 @@
+FROM scratch
+ENV V0=value-0 V1=value-1 V2=value-2 V3=value-3 V4=value-4 V5=value-5 V6=value-6 V7=value-7 V8=value-8 V9=value-9 V10=value-10 V11=value-11 V12=value-12 V13=value-13 V14=value-14 V15=value-15 V16=value-16 V17=value-17 V18=value-18 V19=value-19 V20=value-20 V21=value-21 V22=value-22 V23=value-23 V24=value-24 V25=value-25 V26=value-26 V27=value-27 V28=value-28 V29=value-29 BROKEN W0=1 W1=1 W2=1 W3=1 W4=1 W5=1 W6=1 W7=1 W8=1 W9=1 W10=1 W11=1 W12=1 W13=1 W14=1 W15=1 W16=1 W17=1 W18=1 W19=1 W20=1 W21=1 W22=1 W23=1 W24=1 W25=1 W26=1 W27=1 W28=1 W29=1

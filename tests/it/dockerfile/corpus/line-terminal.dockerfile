@@ -1,0 +1,2 @@
+FROM scratch
+[31mRUN[0m ‮evil

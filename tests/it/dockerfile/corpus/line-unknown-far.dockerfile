@@ -1,0 +1,2 @@
+FROM scratch
+sudo apt-get install x

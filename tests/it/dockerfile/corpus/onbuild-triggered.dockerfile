@@ -1,0 +1,5 @@
+FROM scratch AS a
+ONBUILD COPY a.txt /triggered
+ONBUILD ENV T=1
+FROM a
+COPY b.txt /

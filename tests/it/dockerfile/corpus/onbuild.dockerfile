@@ -1,0 +1,5 @@
+FROM scratch
+ONBUILD COPY . /app
+ONBUILD RUN ["make"]
+onbuild run echo $HOME
+COPY a.txt /

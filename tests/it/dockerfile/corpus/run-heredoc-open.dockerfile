@@ -1,0 +1,4 @@
+FROM localhost/under-the-hood/base
+RUN <<EOF
+echo one
+EOF2

@@ -1,0 +1,5 @@
+FROM localhost/under-the-hood/base
+RUN <<EOF
+echo one >/out
+echo $HOME >>/out
+EOF

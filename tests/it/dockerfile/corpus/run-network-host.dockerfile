@@ -1,0 +1,2 @@
+FROM localhost/under-the-hood/base
+RUN --network=host id

@@ -1,0 +1,2 @@
+FROM localhost/under-the-hood/base
+RUN --network=none ls /sys/class/net >/out

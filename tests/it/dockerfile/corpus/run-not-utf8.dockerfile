@@ -1,0 +1,3 @@
+# café in a comment is no matter
+FROM scratch
+RUN echo café

@@ -1,0 +1,3 @@
+FROM localhost/under-the-hood/base
+RUN true
+RUN echo x >/x

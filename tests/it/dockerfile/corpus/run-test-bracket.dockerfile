@@ -1,0 +1,2 @@
+FROM localhost/under-the-hood/base
+RUN [ -e /bin/sh ] && echo yes >/out

@@ -1,0 +1,4 @@
+FROM scratch
+ARG S=9
+STOPSIGNAL $S
+COPY a.txt /

@@ -1,0 +1,3 @@
+FROM scratch
+STOPSIGNAL SIGQUIT
+COPY a.txt /

@@ -1,0 +1,6 @@
+FROM scratch
+USER 1000
+USER 1000:1000
+ARG U=daemon
+USER $U
+COPY a.txt /

@@ -1,0 +1,3 @@
+FROM localhost/under-the-hood/base
+WORKDIR /made/here
+RUN pwd >where

@@ -1,0 +1,6 @@
+FROM scratch
+WORKDIR /a/b
+WORKDIR c
+WORKDIR ../d/
+ENV X=e
+WORKDIR $X/f
