@@ -18,6 +18,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("02-network", include_str!("../../lessons/02-network/lesson.md")),
     ("03-filesystem", include_str!("../../lessons/03-filesystem/lesson.md")),
     ("04-resources", include_str!("../../lessons/04-resources/lesson.md")),
+    ("05-images", include_str!("../../lessons/05-images/lesson.md")),
 ];
 
 /// Every lesson that comes with the program, in order.

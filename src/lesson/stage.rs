@@ -74,7 +74,17 @@ impl Stage {
         if let Some(name) = review::container_named(words) {
             self.bind(&name)?;
         }
+        if review::fetches(words) && done.exit == 0 {
+            self.world.image = done.output.lines().last().map(str::to_owned);
+            self.tell_session()?;
+        }
         Ok(done)
+    }
+
+    /// Has the lesson do without the network.
+    pub fn go_offline(&mut self) -> Result<()> {
+        self.world.offline = true;
+        self.tell_session()
     }
 
     /// Performs a line for the shell; a container of ours that it names is bound too.
@@ -189,6 +199,7 @@ impl Stage {
         let old = std::mem::replace(&mut self.watch, watch);
         self.session = session;
         let bound = std::mem::take(&mut self.world.bound);
+        self.world.image = None;
         undone(old, &bound)?;
         self.tell_session()
     }
@@ -202,6 +213,7 @@ impl Stage {
     /// what is said of a container must be false.
     pub fn stand_ins(&mut self, names: &[String]) -> Result<World> {
         let mut world = World { program: self.world.program.clone(), ..World::default() };
+        world.offline = self.world.offline;
         for name in names {
             // By way of a shell that ends, so that its parent is nobody's shim.
             let done = perform::shell("sleep 600 >/dev/null 2>&1 & echo $!", &self.world)?;

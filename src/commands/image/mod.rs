@@ -3,6 +3,7 @@
 mod base;
 mod diff;
 mod dissect;
+pub mod either;
 mod history;
 mod load;
 mod ls;

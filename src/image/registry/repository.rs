@@ -36,6 +36,8 @@ pub struct Repository {
     pub(super) insecure: bool,
     pub(super) login: OnceLock<Option<Found>>,
     pub(super) token: Mutex<Option<HeaderValue>>,
+    /// How long it may take to answer at all.
+    first: Duration,
     /// One of the threads that fetch has failed: the others need not go on.
     stopped: AtomicBool,
 }
@@ -74,7 +76,9 @@ impl Repository {
         for base in &place.bases {
             let login = options.login.clone().filter(|_| !place.mirror);
             let login = login.map(|login| Some(Found { login, from: "--creds".to_owned() }));
+            let quick = options.soon || (is_loopback(base) && base.scheme() == "https");
             let repository = Self {
+                first: if quick { HANDSHAKE } else { EACH },
                 client: client(base, options.insecure)?,
                 base: base.clone(),
                 path: name.path().to_owned(),
@@ -104,8 +108,7 @@ impl Repository {
     fn ping(&self, observer: &mut dyn Observer) -> Result<(), Failure> {
         let url = self.address("")?;
         Patience::new().persist(observer, |_, observer| {
-            let quick = is_loopback(&self.base) && self.base.scheme() == "https";
-            let limit = if quick { HANDSHAKE } else { EACH };
+            let limit = self.first;
             let ask =
                 Ask { url: url.clone(), accept: None, from: 0, limit: Some(limit), why: PING };
             let request = self.client.get(url.clone()).timeout(limit);
