@@ -112,7 +112,7 @@ impl Repository {
             let ask =
                 Ask { url: url.clone(), accept: None, from: 0, limit: Some(limit), why: PING };
             let request = self.client.get(url.clone()).timeout(limit);
-            let answer = self.send(request, ask.step(&url, false), &url, observer);
+            let answer = self.send(request, limit, ask.step(&url, false), &url, observer);
             // Not reached at all: the next way in may do, and this one will not.
             let answer = match answer {
                 Err(failure) => return Ok(Err(failure)),

@@ -5,7 +5,7 @@ mod credentials;
 mod hostile;
 mod pull;
 mod real;
-mod server;
+pub mod server;
 
 use std::path::{Path, PathBuf};
 
