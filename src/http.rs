@@ -8,11 +8,19 @@ use reqwest::blocking::{Client, ClientBuilder};
 
 use crate::error::{Error, Result};
 
+/// Set where a lesson is to do without the network altogether.
+pub const OFFLINE: &str = "UTH_OFFLINE";
+
 /// A client that trusts this machine's certificates; where there are none (a
 /// minimal image), Mozilla's, which are compiled in. `with` sets what is
 /// particular about it: time limits, say. A time limit of reqwest's blocking
 /// client is for each wait (connecting, the answer's head, each read), not for the whole.
 pub fn client(with: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client> {
+    if std::env::var_os(OFFLINE).is_some_and(|value| !value.is_empty()) {
+        return Err(Error::new("asking the network")
+            .said(format!("{OFFLINE} is set: what is not here is not fetched"))
+            .hint(format!("`lesson --offline DIR` sets it; else `unset {OFFLINE}`.")));
+    }
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         let name = concat!("under-the-hood/", env!("CARGO_PKG_VERSION"));

@@ -74,6 +74,9 @@ pub struct Pull {
     /// The image for another platform than this machine's
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
+    /// Where it cannot be had, make `base` instead, and say so
+    #[arg(long, conflicts_with = "platform")]
+    pub or_base: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub registry: RegistryFlags,
@@ -100,7 +103,8 @@ pub struct Push {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registry")]
 pub struct RegistryFlags {
-    /// Ask there first (more than once: in this order)
+    /// Ask there first (more than once: in this order); else, for Docker Hub's images,
+    /// at UTH_MIRROR, or at the mirrors that docker is told to ask
     #[arg(long, value_name = "HOST[:PORT]")]
     pub mirror: Vec<String>,
     #[command(flatten)]

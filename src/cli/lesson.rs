@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::image::RegistryFlags;
+
 /// Play a lesson; without one, list them with your progress.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -23,6 +25,9 @@ pub struct Lesson {
     /// Run the commands of a lesson from elsewhere without asking
     #[arg(long)]
     pub trust: bool,
+    /// Do without any network: what is not here comes from there (see `lesson fetch`)
+    #[arg(long, value_name = "DIR")]
+    pub offline: Option<PathBuf>,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -49,6 +54,11 @@ pub enum LessonCommand {
         /// The directory to make
         dir: PathBuf,
     },
+    /// Fetch what lessons take from the network: images, Alpine's minirootfs
+    ///
+    /// With --to it can be taken along: a registry limits how much one address may
+    /// pull, and a class has one address.
+    Fetch(Fetch),
     /// Forget the progress of a lesson
     Reset {
         /// A number or a name; a lesson's path for one of your own
@@ -65,10 +75,30 @@ pub enum LessonCommand {
     },
 }
 
+/// `lesson fetch`
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// Numbers or names; all lessons without any
+    #[arg(value_name = "LESSON")]
+    pub lessons: Vec<String>,
+    /// Put it there as well: an OCI image layout, with Alpine's archive beside it
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Fetch Alpine from this mirror
+    #[arg(long, value_name = "URL", default_value = crate::image::alpine::MIRROR)]
+    pub alpine_mirror: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub registry: RegistryFlags,
+}
+
 /// Check every claim of every lesson (or of some) on this machine.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Numbers or names; all lessons without any
     #[arg(value_name = "LESSON")]
     pub lessons: Vec<String>,
+    /// Do without any network: what is not here comes from there (see `lesson fetch`)
+    #[arg(long, value_name = "DIR")]
+    pub offline: Option<PathBuf>,
 }

@@ -8,7 +8,7 @@ use crate::cli::container::{ProcessFlags, RightsFlags};
 /// capabilities, a seccomp filter; then your command as its pid 1.
 ///
 /// The container is removed when its command ends, unless it is to be kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Keep standard input connected
     #[arg(long, short)]
@@ -46,7 +46,10 @@ pub struct Run {
     /// Whether the image is fetched from its registry
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub pull: PullWhen,
-    /// The image: `base`
+    /// Where the image cannot be had, run `base` instead, and say so
+    #[arg(long)]
+    pub or_base: bool,
+    /// The image: NAME[:TAG], oci:DIR[:TAG], docker-archive:FILE, a path, or `base`
     pub image: String,
     /// The command and its arguments (default: the image's shell)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]

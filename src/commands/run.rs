@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli::Global;
-use crate::cli::run::{NetworkFlags, Run};
+use crate::cli::run::{NetworkFlags, PullWhen, Run};
 use crate::commands::container::{before_the_command, process};
-use crate::commands::image::pull;
+use crate::commands::image::{either, pull};
 use crate::commands::limits::{ask_systemd, must_ask, of_run};
 use crate::commands::rights::{rights, warn_of_power, with_user_namespace};
 use crate::container::kept;
@@ -65,9 +65,20 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     {
         screen.warn(&barrier);
     }
-    if !global.dry_run {
-        pull::ensure(&args.image, args.pull, screen).map_err(before_the_command)?;
-    }
+    let chosen;
+    let args = match args.or_base {
+        true => {
+            let pull = args.pull != PullWhen::Never && !global.dry_run;
+            let image = either::or_base(&args.image, pull, screen).map_err(before_the_command)?;
+            chosen = Run { image, ..args.clone() };
+            &chosen
+        }
+        false if global.dry_run => args,
+        false => {
+            pull::ensure(&args.image, args.pull, screen).map_err(before_the_command)?;
+            args
+        }
+    };
     let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
     if global.dry_run {
         return dry_run(args, asked, &image, &machine, screen);

@@ -35,6 +35,7 @@ const EMBEDDED: &[Embedded] = &[
     lesson!("02-network"),
     lesson!("03-filesystem"),
     lesson!("04-resources"),
+    lesson!("05-images"),
     lesson!(
         "06-build",
         "site/Dockerfile",

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use crate::ui::markdown;
 
 use super::Grammar;
-use super::check::{DIRECTORY, Test};
+use super::check::{DIRECTORY, IMAGE, Test};
 use super::fault::Fault;
 use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Try};
 use super::words::{Line, shell_names};
@@ -22,7 +22,7 @@ const ROWS: usize = 22;
 
 /// Everything that is wrong with it.
 pub fn review(lesson: &Lesson, grammar: &dyn Grammar) -> Vec<Fault> {
-    let mut review = Review { grammar, faults: Vec::new(), bound: HashSet::new() };
+    let mut review = Review { grammar, faults: Vec::new(), bound: HashSet::new(), image: false };
     let steps: Vec<_> = lesson.steps.iter().filter(|step| !step.more).collect();
     match steps.get(MOST_STEPS) {
         Some(step) => review.fault(
@@ -50,6 +50,8 @@ struct Review<'a> {
     faults: Vec<Fault>,
     /// The containers named so far.
     bound: HashSet<String>,
+    /// Whether an image was fetched, whose name `$image` is.
+    image: bool,
 }
 
 impl Review<'_> {
@@ -130,6 +132,7 @@ impl Review<'_> {
                     self.fault(line, what, "give it a name: --name box");
                 }
                 self.bound.extend(name);
+                self.image |= fetches(rest);
             }
             _ => self.fault(
                 line,
@@ -142,6 +145,7 @@ impl Review<'_> {
     fn names(&mut self, line: usize, names: Vec<String>) {
         for name in names {
             let known = name == DIRECTORY
+                || (self.image && name == IMAGE)
                 || self.bound.iter().any(|container| {
                     let container = container.replace('-', "_");
                     ["pid", "id", "shim"].iter().any(|of| name == format!("{container}_{of}"))
@@ -150,7 +154,7 @@ impl Review<'_> {
                 self.fault(
                     line,
                     format!("`${name}` is not bound here"),
-                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim; $lesson_dir is always there",
+                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim, `image pull` binds $image; $lesson_dir is always there",
                 );
             }
         }
@@ -210,4 +214,10 @@ pub fn container_named(words: &[String]) -> Option<String> {
         Some(name) => Some(name.to_owned()),
         None => words.get(at + 1).cloned(),
     }
+}
+
+/// Whether a command line of ours fetches an image.
+pub fn fetches(words: &[String]) -> bool {
+    words.first().is_some_and(|word| word == "image")
+        && words.get(1).is_some_and(|word| word == "pull")
 }

@@ -80,7 +80,17 @@ impl Stage {
         if let Some(name) = review::container_named(words) {
             self.bind(&name)?;
         }
+        if review::fetches(words) && done.exit == 0 {
+            self.world.image = done.output.lines().last().map(str::to_owned);
+            self.tell_session()?;
+        }
         Ok(done)
+    }
+
+    /// Has the lesson do without the network.
+    pub fn go_offline(&mut self) -> Result<()> {
+        self.world.offline = true;
+        self.tell_session()
     }
 
     /// Performs a line for the shell; a container of ours that it names is bound too.
@@ -221,6 +231,7 @@ impl Stage {
         self.session = session;
         let own = std::mem::replace(&mut self.world.directory, directory);
         let bound = std::mem::take(&mut self.world.bound);
+        self.world.image = None;
         undone(old, &bound, &own)?;
         self.tell_session()
     }
@@ -236,6 +247,7 @@ impl Stage {
         let mut world = World {
             program: self.world.program.clone(),
             directory: self.world.directory.clone(),
+            offline: self.world.offline,
             ..World::default()
         };
         for name in names {

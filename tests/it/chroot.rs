@@ -180,18 +180,18 @@ fn a_plan_touches_nothing() {
 
 /// A mirror: what it serves, and what it was asked for.
 #[derive(Clone, Default)]
-struct Mirror {
+pub struct Mirror {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    pub asked: Arc<Mutex<Vec<String>>>,
     /// Answers with an archive are cut after so many bytes, as often as this says.
     cut: Arc<Mutex<(usize, u32)>>,
     /// An archive comes in pieces, with a pause before each.
     slow: Arc<Mutex<Option<Duration>>>,
-    address: String,
+    pub address: String,
 }
 
 impl Mirror {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/alpine", listener.local_addr().unwrap());
         let mirror = Self { address, ..Self::default() };
@@ -263,18 +263,18 @@ impl Mirror {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The base image as an archive: shaped like a minirootfs, and its shell runs here.
-fn archive(uth: &Uth) -> Vec<u8> {
+pub fn archive(uth: &Uth) -> Vec<u8> {
     let file = uth.home().join("base.tar.gz");
     uth.run(["image", "base", "--output", &file.to_string_lossy()]).ok();
     fs::read(file).unwrap()
 }
 
-fn serve_latest(mirror: &Mirror, version: &str, archive: &[u8], sum: &str) {
+pub fn serve_latest(mirror: &Mirror, version: &str, archive: &[u8], sum: &str) {
     let arch = rustix::system::uname().machine().to_string_lossy().into_owned();
     let file = format!("alpine-minirootfs-{version}-{arch}.tar.gz");
     let list = format!(

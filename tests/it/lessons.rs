@@ -100,7 +100,7 @@ fn told(output: &str) -> String {
         lines.join("\n")
     };
     let text = output.split("\n\n").map(block).collect::<Vec<_>>().join("\n\n");
-    regex::Regex::new(r"(/proc/|--target |-p |--ns |-x )\d+")
+    regex::Regex::new("(/proc/|--target |-p |--ns |-x |test -n \")\\d+")
         .unwrap()
         .replace_all(&text, "$1[PID]")
         .into_owned()
@@ -243,6 +243,38 @@ fn lesson_4_plays_for_an_ordinary_user() {
         let needs = ["needs limits: mkdir(\"/sys/fs/cgroup/", "needs root"];
         assert!(needs.iter().any(|needed| reason.starts_with(needed)), "{claim}");
     }
+}
+
+/// Here no registry can be reached: it says so, and goes on with base.
+#[test]
+fn lesson_5_plays_straight_through_and_leaves_nothing() {
+    need_containers!();
+    let uth = Uth::new();
+    let before = Machine::look(&uth);
+    let ran = uth.run(["lesson", "images", "--auto"]).ok();
+    assert!(ran.stdout.contains("httpd:latest cannot be had: "), "{}", ran.whole());
+    assert!(ran.stdout.contains("15 of 15 claims hold"), "{}", ran.whole());
+    if crate::skip::root().is_ok() {
+        snapshot("lesson-5-auto-root", told(&ran.stdout));
+    }
+    Machine::settles(&uth, &before, Duration::from_secs(5), base_and_progress);
+    // What was unpacked for the images made by hand is gone: base is left.
+    let trees = std::fs::read_dir(uth.home().join("data/rootfs")).unwrap().flatten();
+    assert_eq!(trees.filter(|tree| tree.file_name().len() == 64).count(), 1);
+}
+
+#[test]
+fn lesson_5_plays_for_an_ordinary_user() {
+    need!(root);
+    need!(user_namespace);
+    let uth = Uth::new();
+    let nobody = 65534;
+    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
+    let mut command = uth.beside("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.arg(Uth::program()).args(["lesson", "5", "--auto"]);
+    let ran = uth.wait(command).ok();
+    assert!(ran.stdout.contains("15 of 15 claims hold"), "{}", ran.whole());
 }
 
 /// Here httpd cannot be pulled: the article's Dockerfile starts from base instead.

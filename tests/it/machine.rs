@@ -64,8 +64,12 @@ impl Machine {
 
 /// Moves this thread, and all that it starts, into a network namespace of its
 /// own: what is tried in there is not seen outside. Like most machines, it has
-/// more interfaces than lo.
+/// more interfaces than lo. Once there, it stays: with a server that it started.
 pub fn private_network() {
+    thread_local!(static THERE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    if THERE.replace(true) {
+        return;
+    }
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
     for args in ["link set lo up", "link add out type veth peer name far"] {
         let status = Command::new("ip").args(args.split(' ')).status();

@@ -34,6 +34,7 @@ mod kill;
 mod layers;
 mod layout;
 mod lessons;
+mod lessons_fetched;
 mod life;
 mod many;
 mod netns;

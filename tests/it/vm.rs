@@ -91,6 +91,21 @@ fn lesson_3_plays_with_a_mirror_vm() {
     lesson_as("learner", 3, 12, MIRROR);
 }
 
+/// No registry can be reached in there: it says so, and goes on with base.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_5_plays_for_root_vm() {
+    need_static!();
+    lesson_as("root", 5, 15, "");
+}
+
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_5_plays_for_an_ordinary_user_vm() {
+    need_static!();
+    lesson_as("learner", 5, 15, "");
+}
+
 #[test]
 #[ignore = "boots a virtual machine"]
 fn lesson_1_plays_for_an_ordinary_user() {

@@ -4,6 +4,7 @@ mod base;
 mod build;
 mod diff;
 mod dissect;
+pub mod either;
 mod history;
 mod load;
 mod ls;

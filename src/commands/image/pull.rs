@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::either::{self, Either};
 use crate::cli::Global;
 use crate::cli::image::{Pull, RegistryAccess, RegistryFlags};
 use crate::cli::run::PullWhen;
@@ -23,7 +24,16 @@ pub fn run(args: &Pull, global: &Global, screen: &mut Screen) -> Result<u8> {
         screen.plan(&registry::describe(&wanted)?)?;
         return Ok(0);
     }
-    let pulled = pull(&wanted, screen)?;
+    let pulled = match args.or_base {
+        false => pull(&wanted, screen)?,
+        true => match either::pulled(wanted.clone(), screen)? {
+            Either::Pulled(pulled) => *pulled,
+            Either::Here(name) if screen.json_wanted() => {
+                return screen.json(&json!({ "reference": name, "new": false })).map(|()| 0);
+            }
+            Either::Here(name) => return screen.out(&name).map(|()| 0),
+        },
+    };
     if screen.json_wanted() {
         screen.json(&as_json(&pulled))?;
         return Ok(0);
@@ -100,7 +110,7 @@ pub fn options(flags: &RegistryFlags, screen: &mut Screen) -> Result<Options> {
 /// The same where no mirror will do.
 pub fn access(flags: &RegistryAccess, screen: &mut Screen) -> Result<Options> {
     let login = flags.creds.as_deref().map(|creds| login(creds, screen)).transpose()?;
-    Ok(Options { insecure: flags.insecure, login, mirrors: Vec::new() })
+    Ok(Options { insecure: flags.insecure, login, ..Options::default() })
 }
 
 fn login(creds: &str, screen: &mut Screen) -> Result<Login> {

@@ -2,6 +2,7 @@
 //! is read, played and checked stands in `lesson/`.
 
 mod author;
+mod fetch;
 mod list;
 mod play;
 mod verify;
@@ -42,6 +43,7 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
             author::test(path, *trust, global, screen)
         }
         (Some(LessonCommand::New { dir }), _) => author::new(dir, global, screen),
+        (Some(LessonCommand::Fetch(args)), _) => fetch::fetch(args, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
         (Some(LessonCommand::Env), _) => env(screen),
         (Some(LessonCommand::Progress { write }), _) => {

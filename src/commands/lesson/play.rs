@@ -8,7 +8,7 @@ use crate::lesson::play::{End, Player, step_named};
 use crate::lesson::progress;
 use crate::ui::{Screen, Style, keys};
 
-use super::verify;
+use super::{fetch, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -20,8 +20,12 @@ pub(super) fn play(
         return plan(lesson, screen);
     }
     trusted(lesson, args.trust || global.yes, screen)?;
+    if let Some(dir) = &args.offline {
+        fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
+    }
+    let offline = args.offline.is_some();
     if screen.json_wanted() {
-        return verify::report(std::slice::from_ref(lesson), screen);
+        return verify::report(std::slice::from_ref(lesson), offline, screen);
     }
     let someone = !args.auto && keys::someone_there();
     let from = match &args.from {
@@ -32,6 +36,9 @@ pub(super) fn play(
     // Without a reader every claim counts, so the further steps are played too.
     let mut player = Player::shown(lesson, screen, someone, args.more || !someone)?;
     player.show_all_operations(global.explain);
+    if offline {
+        player.stage().go_offline()?;
+    }
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;
         let error =

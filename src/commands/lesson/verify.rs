@@ -12,7 +12,7 @@ use crate::lesson::model::Lesson;
 use crate::lesson::play::{Judged, Player};
 use crate::ui::{Align, Column, Screen, Style, Table, Value};
 
-use super::{Clap, play};
+use super::{Clap, fetch, play};
 
 struct Row {
     lesson: String,
@@ -60,14 +60,17 @@ pub fn verify(args: &Verify, global: &Global, screen: &mut Screen) -> Result<u8>
         screen.out(&lines.join("\n"))?;
         return Ok(0);
     }
-    report(&lessons, screen)
+    if let Some(dir) = &args.offline {
+        fetch::take_from(dir, &lessons, screen)?;
+    }
+    report(&lessons, args.offline.is_some(), screen)
 }
 
 /// Plays them silently and prints what was judged.
-pub(super) fn report(lessons: &[Lesson], screen: &mut Screen) -> Result<u8> {
+pub(super) fn report(lessons: &[Lesson], offline: bool, screen: &mut Screen) -> Result<u8> {
     let mut rows = Vec::new();
     for lesson in lessons {
-        for judged in judge(lesson)? {
+        for judged in judge(lesson, offline)? {
             rows.push(Row { lesson: lesson.key(), judged });
         }
     }
@@ -82,8 +85,11 @@ pub(super) fn report(lessons: &[Lesson], screen: &mut Screen) -> Result<u8> {
     Ok(exit(rows.iter().map(|row| row.judged.verdict)))
 }
 
-fn judge(lesson: &Lesson) -> Result<Vec<Judged>> {
+fn judge(lesson: &Lesson, offline: bool) -> Result<Vec<Judged>> {
     let mut player = Player::silent(lesson)?;
+    if offline {
+        player.stage().go_offline()?;
+    }
     match player.lacks() {
         Some((reason, _)) => player.all_untestable(&reason),
         None => {

@@ -1,6 +1,7 @@
 //! Alpine's minirootfs: the article's root file system, fetched from Alpine's
 //! mirror, verified, and kept, so that a second start needs no network.
 
+mod carried;
 mod fetch;
 mod release;
 
@@ -13,6 +14,7 @@ use crate::home::{self, Place};
 use crate::image::{download, remote};
 use crate::step::{Observer, Step};
 
+pub use carried::take_from;
 pub use release::Release;
 
 /// Alpine's own mirror.

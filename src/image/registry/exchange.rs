@@ -99,17 +99,19 @@ impl Repository {
                 Sends::Part(part) => self
                     .pour_out(request, part, exchange, step, &url, patience, furthest, observer)?,
                 Sends::Text(text) => {
-                    let request = request.body(text.to_vec()).timeout(EACH + ANSWER);
-                    self.send(request, step, &url, observer)?
+                    let limit = EACH + ANSWER;
+                    let request = request.body(text.to_vec()).timeout(limit);
+                    self.send(request, limit, step, &url, observer)?
                 }
                 Sends::Nothing
                     if exchange.method == Method::HEAD || exchange.method == Method::GET =>
                 {
-                    self.send(request, step, &url, observer)?
+                    self.send(request, EACH, step, &url, observer)?
                 }
                 Sends::Nothing => {
-                    let request = request.header(CONTENT_LENGTH, 0).body("").timeout(EACH + ANSWER);
-                    self.send(request, step, &url, observer)?
+                    let limit = EACH + ANSWER;
+                    let request = request.header(CONTENT_LENGTH, 0).body("").timeout(limit);
+                    self.send(request, limit, step, &url, observer)?
                 }
             };
             match answer.status() {

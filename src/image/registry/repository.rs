@@ -38,6 +38,8 @@ pub struct Repository {
     pub(super) token: Mutex<Option<HeaderValue>>,
     /// What a token is to open: `repository:NAME:pull`.
     pub(super) scopes: Vec<String>,
+    /// How long it may take to answer at all.
+    first: Duration,
     /// One of the threads that fetch has failed: the others need not go on.
     stopped: AtomicBool,
 }
@@ -97,7 +99,9 @@ impl Repository {
         for base in &place.bases {
             let login = options.login.clone().filter(|_| !place.mirror);
             let login = login.map(|login| Some(Found { login, from: "--creds".to_owned() }));
+            let quick = options.soon || (is_loopback(base) && base.scheme() == "https");
             let repository = Self {
+                first: if quick { HANDSHAKE } else { EACH },
                 client: client(base, options.insecure)?,
                 base: base.clone(),
                 path: name.path().to_owned(),
@@ -128,12 +132,11 @@ impl Repository {
     fn ping(&self, observer: &mut dyn Observer) -> Result<(), Failure> {
         let url = self.address("")?;
         Patience::new().persist(observer, |_, observer| {
-            let quick = is_loopback(&self.base) && self.base.scheme() == "https";
-            let limit = if quick { HANDSHAKE } else { EACH };
+            let limit = self.first;
             let ask =
                 Ask { url: url.clone(), accept: None, from: 0, limit: Some(limit), why: PING };
             let request = self.client.get(url.clone()).timeout(limit);
-            let answer = self.send(request, ask.step(&url, false), &url, observer);
+            let answer = self.send(request, limit, ask.step(&url, false), &url, observer);
             // Not reached at all: the next way in may do, and this one will not.
             let answer = match answer {
                 Err(failure) => return Ok(Err(failure)),

@@ -74,10 +74,12 @@ impl Repository {
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token);
             }
-            if let Some(limit) = ask.limit {
-                request = request.timeout(limit.min(EACH));
+            let limit = ask.limit.map(|limit| limit.min(EACH));
+            if let Some(limit) = limit {
+                request = request.timeout(limit);
             }
-            let answer = self.send(request, ask.step(&url, token.is_some()), &url, observer)?;
+            let step = ask.step(&url, token.is_some());
+            let answer = self.send(request, limit.unwrap_or(EACH), step, &url, observer)?;
             match answer.status() {
                 StatusCode::UNAUTHORIZED if ours && !authorized => {
                     authorized = true;
@@ -94,17 +96,18 @@ impl Repository {
         }
     }
 
-    /// Sends one request and reports it.
+    /// Sends one request, which has a time limit, and reports it.
     pub fn send(
         &self,
         request: RequestBuilder,
+        limit: Duration,
         mut step: Step,
         url: &Url,
         observer: &mut dyn Observer,
     ) -> Result<Response, Failure> {
         let answer = request.send().map_err(|error| {
             let said = match error.is_timeout() {
-                true => format!("it did not answer within {} seconds", EACH.as_secs()),
+                true => format!("it did not answer within {} seconds", limit.as_secs()),
                 false => deepest(&error),
             };
             asking(url).said(said).hint(self.unreachable(url))

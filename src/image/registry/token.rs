@@ -188,7 +188,7 @@ impl Repository {
         let address = address.replace(|c: char| c.is_control() || c == '"', "?");
         let step = Step::new(format!("{asked}(\"{address}\")"), why)
             .shell(format!("curl {user}'{address}'"));
-        self.send(request.timeout(limit), step, realm, observer)
+        self.send(request.timeout(limit), limit, step, realm, observer)
     }
 }
 

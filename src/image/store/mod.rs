@@ -110,6 +110,17 @@ impl Store {
         Ok(store)
     }
 
+    /// A store somewhere else, made if there is none: an OCI image layout to take along.
+    pub fn at(path: &Path) -> Result<Self> {
+        for sub in ["blobs/sha256", "blobs/sha512", "partial"] {
+            let directory = path.join(sub);
+            std::fs::create_dir_all(&directory).tried(|| format!("mkdir({directory:?})"))?;
+        }
+        let store = Self { path: path.to_owned() };
+        store.begin_layout()?;
+        Ok(store)
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path

@@ -2,7 +2,9 @@
 
 use crate::kernel::capability;
 
-use super::{Answer, World, namespaces, network, processes, resources, roots, sight, users};
+use super::{
+    Answer, World, images, namespaces, network, processes, resources, roots, sight, users,
+};
 
 /// One named check.
 pub struct Entry {
@@ -301,6 +303,55 @@ pub const ALL: &[Entry] = &[
         example: "sleep 1 = 19",
         twin: "ps -p $(pgrep -f -x '{1}') -o pid,class,rtprio,ni,comm",
         ask: |world, words| resources::nice_of(world, &words.join(" ")),
+    },
+    Entry {
+        name: "blobs-are-sums",
+        usage: "IMAGE",
+        example: "$image",
+        twin: "under-the-hood image dissect --manifest {1} | sha256sum",
+        ask: |_, words| images::blobs_are_sums(&words[0]),
+    },
+    Entry {
+        name: "diff-ids",
+        usage: "IMAGE",
+        example: "$image",
+        twin: "under-the-hood image dissect --config {1}",
+        ask: |_, words| images::diff_ids(&words[0]),
+    },
+    Entry {
+        name: "layers-with",
+        usage: "IMAGE PATH",
+        example: "$image etc/os-release = 1",
+        twin: "under-the-hood image dissect --path /{2} {1}",
+        ask: |_, words| images::layers_with(&words[0], &words[1]),
+    },
+    Entry {
+        name: "layers-shared",
+        usage: "IMAGE IMAGE",
+        example: "$image oci:dir:latest = 2",
+        twin: "under-the-hood image share {1} {2}",
+        ask: |_, words| images::shared(&words[0], &words[1]),
+    },
+    Entry {
+        name: "file-in",
+        usage: "WHO PATH",
+        example: "box /etc/hosts",
+        twin: "ls -ld /proc/{1}/root{2}",
+        ask: |world, words| images::file_in(world, &words[0], &words[1]),
+    },
+    Entry {
+        name: "from-layer",
+        usage: "WHO PATH IMAGE PATH",
+        example: "box /root/found $image etc/os-release",
+        twin: "cat /proc/{1}/root{2}",
+        ask: |world, words| images::from_layer(world, &words[0], &words[1], &words[2], &words[3]),
+    },
+    Entry {
+        name: "stacked",
+        usage: "WHO PATH",
+        example: "box /mnt = 3",
+        twin: "grep ' {2} ' /proc/{1}/mountinfo",
+        ask: |world, words| images::stacked(world, &words[0], &words[1]),
     },
     Entry {
         name: "file-contains",

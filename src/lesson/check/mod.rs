@@ -8,6 +8,7 @@
 //! output is the evidence; as a measure, standard output is the value).
 
 mod catalogue;
+mod images;
 mod namespaces;
 mod network;
 mod processes;
@@ -22,6 +23,10 @@ pub use processes::{answers, parent as parent_of};
 pub use test::{Compare, Probe, Test};
 
 use super::model::Claim;
+use crate::http;
+
+/// The name of the image that was fetched last.
+pub const IMAGE: &str = "image";
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +145,10 @@ pub struct World {
     pub program: std::path::PathBuf,
     /// A directory of this run of the lesson alone, `$lesson_dir` in its commands.
     pub directory: std::path::PathBuf,
+    /// The image that the lesson has fetched last (or `base` instead of it): `$image`.
+    pub image: Option<String>,
+    /// Whether the lesson does without the network.
+    pub offline: bool,
 }
 
 impl World {
@@ -171,7 +180,17 @@ impl World {
             ]
         };
         let directory = (DIRECTORY.to_owned(), self.directory.display().to_string());
-        std::iter::once(directory).chain(self.bound.iter().flat_map(of)).collect()
+        let image = self.image.iter().map(|image| (IMAGE.to_owned(), image.clone()));
+        let offline = self.offline.then(|| (http::OFFLINE.to_owned(), "1".to_owned()));
+        let bound = self.bound.iter().flat_map(of);
+        std::iter::once(directory).chain(bound).chain(image).chain(offline).collect()
+    }
+
+    /// A word with the names in it filled in.
+    fn filled(&self, word: &str) -> String {
+        let variables = self.variables().into_iter();
+        variables
+            .fold(word.to_owned(), |word, (name, value)| word.replace(&format!("${name}"), &value))
     }
 }
 

@@ -92,20 +92,15 @@ impl Test {
     /// What the reader can type to see for themselves.
     pub fn typed(&self, world: &World) -> String {
         match &self.probe {
-            Probe::Named(entry, arguments) => entry.typed(arguments, world),
-            Probe::Shell(line) => {
-                let fill = |line: String, (name, value): (String, String)| {
-                    line.replace(&format!("${name}"), &value)
-                };
-                world.variables().into_iter().fold(line.clone(), fill)
-            }
+            Probe::Named(entry, arguments) => entry.typed(&filled(arguments, world), world),
+            Probe::Shell(line) => world.filled(line),
         }
     }
 
     /// Asks, and answers with the value.
     pub fn measure(&self, world: &World) -> Answer {
         match &self.probe {
-            Probe::Named(entry, arguments) => (entry.ask)(world, arguments),
+            Probe::Named(entry, arguments) => (entry.ask)(world, &filled(arguments, world)),
             Probe::Shell(line) => shell::measure(line, world),
         }
     }
@@ -131,6 +126,10 @@ impl Test {
             }
         }
     }
+}
+
+fn filled(arguments: &[String], world: &World) -> Vec<String> {
+    arguments.iter().map(|word| world.filled(word)).collect()
 }
 
 impl Compare {

@@ -86,8 +86,7 @@ impl Attributes {
 }
 
 fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Fence {
-    let numbered = body.lines().enumerate().map(|(index, text)| (line + 1 + index, text.trim()));
-    let lines = numbered.filter(|(_, text)| !text.is_empty()).map(|(n, text)| (n, text.to_owned()));
+    let lines = whole_lines(line + 1, body);
     let exit = given.take("exit").map_or(0, |exit| {
         exit.parse().unwrap_or_else(|_| {
             faults.push(
@@ -106,7 +105,27 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
         }
         output == "whole"
     });
-    Fence { lines: lines.collect(), ops, exit, needs, whole }
+    Fence { lines, ops, exit, needs, whole }
+}
+
+/// Command lines; one whose quote is still open goes on in the next line, so that
+/// a script for `sh -c` can be read.
+fn whole_lines(first: usize, body: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut open = None;
+    for (index, text) in body.lines().enumerate() {
+        match (lines.last_mut(), open) {
+            (Some((_, last)), Some(_)) => last.push_str(&format!("\n{text}")),
+            _ if text.trim().is_empty() => continue,
+            _ => lines.push((first + index, text.trim().to_owned())),
+        }
+        open = text.chars().fold(open, |open, c| match (open, c) {
+            (None, '\'' | '"') => Some(c),
+            (Some(quote), c) if c == quote => None,
+            _ => open,
+        });
+    }
+    lines
 }
 
 fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fault>) -> Article {
@@ -125,4 +144,18 @@ fn article(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fau
         }
     }
     Article { what: given.take("what"), parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_in_quotes_goes_over_several_lines() {
+        let body = "a\n\nb sh -c '\n  x \"$y\"\n\n  z'\nc \"d\" 'e'\nf\n";
+        let lines = whole_lines(5, body);
+        let expected =
+            [(5, "a"), (7, "b sh -c '\n  x \"$y\"\n\n  z'"), (11, "c \"d\" 'e'"), (12, "f")];
+        assert_eq!(lines, expected.map(|(line, text)| (line, text.to_owned())));
+    }
 }

@@ -36,7 +36,7 @@ impl Player<'_> {
             page.performed(line, &steps, hidden, &done.output, fence.whole)?;
             // What `exec` exits with when the container has no such program.
             let missing = (done.exit == 127 && fence.exit != 127)
-                .then_some("not shown: `base` has no such program here");
+                .then_some("not shown: the container has no such program");
             page.exit_told(&done, fence.exit, missing)?;
         }
         Ok(())

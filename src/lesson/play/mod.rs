@@ -264,7 +264,7 @@ impl<'a> Player<'a> {
         self.solve(exercise).map(|_| ())
     }
 
-    /// The stage, for `lesson test`.
+    /// The stage: for `lesson test`, and to go offline.
     pub fn stage(&mut self) -> &mut Stage {
         &mut self.stage
     }

@@ -133,8 +133,8 @@ impl<'a> Page<'a> {
         output: &str,
         whole: bool,
     ) -> Result<()> {
-        let mut text =
-            format!("  {} {}", self.paint("$", Style::Dim), self.paint(line, Style::Command));
+        let typed: Vec<_> = line.lines().map(|line| self.paint(line, Style::Command)).collect();
+        let mut text = format!("  {} {}", self.paint("$", Style::Dim), typed.join("\n  "));
         let width = self.width().saturating_sub(6);
         for step in steps {
             let result = match &step.result {

@@ -388,7 +388,9 @@ impl Image {
         }
         let blobs = || self.layers.iter().chain([&self.config]);
         let (kind, found) = match path.rsplit_once('/') {
-            Some((place, "1")) if place.ends_with("/manifests") => (INDEX, Some(&self.index)),
+            Some((place, "1" | "8" | "latest")) if place.ends_with("/manifests") => {
+                (INDEX, Some(&self.index))
+            }
             Some((place, wanted)) if place.ends_with("/manifests") => {
                 let all = [(INDEX, &self.index), (MANIFEST, &self.manifest)];
                 let found = all.into_iter().find(|(_, bytes)| digest(bytes) == wanted);
@@ -418,7 +420,7 @@ pub fn json(value: &serde_json::Value) -> Vec<u8> {
     serde_json::to_vec(value).unwrap()
 }
 
-fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+pub fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
@@ -427,7 +429,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

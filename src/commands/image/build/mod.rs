@@ -23,8 +23,8 @@ use crate::container::machine::Machine;
 use crate::container::spec::environment;
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::reference::Name;
-use crate::kernel::probe::{self, Facts, Need};
 use crate::image::store::Named;
+use crate::kernel::probe::{self, Facts, Need};
 use crate::step::Observer;
 use crate::ui::Screen;
 
