@@ -25,8 +25,6 @@ pub fn copy(
     lease.put(&image.descriptor, &image.manifest_bytes, observer)?;
     let index = image.index.as_ref().map(|(descriptor, _)| &descriptor.digest);
     let mut descriptor = image.descriptor.clone();
-    // What another layout noted beside it is not true here.
-    descriptor.annotations.clear();
     descriptor.platform = Some(image.config.platform());
     names.iter().try_for_each(|name| lease.name(name, &descriptor, index, observer))
 }

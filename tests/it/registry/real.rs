@@ -93,14 +93,17 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
             ))
             .ok();
         assert!(ran.stdout.contains(digest.stdout.trim()), "{}{}", ran.whole(), digest.whole());
-        if format == "oci" {
-            // skopeo takes no manifest of docker's from a layout, whoever wrote that.
-            let (ours, home) = (uth.home().join("data/images"), uth.home());
-            let (ours, home) = (ours.display(), home.display());
+        // The store is read as it is, whichever way the manifest is written, and
+        // whichever machine's image is asked for: there is one only.
+        let (ours, home) = (uth.home().join("data/images"), uth.home());
+        let (ours, home) = (ours.display(), home.display());
+        for choice in ["", "--override-arch riscv64"] {
             uth.sh(&format!(
-                "{NO_LOGINS}; skopeo copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"
+                "{NO_LOGINS}; rm -rf {home}/out; skopeo {choice} copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"
             ))
             .ok();
+            let copied = std::fs::read(uth.home().join("out/manifest.json")).unwrap();
+            assert_eq!(super::server::digest(&copied), digest.stdout.trim(), "{format} {choice}");
         }
         // By digest it is the same.
         let pinned =
@@ -111,4 +114,11 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
     let missing = name.replace(":2.4", ":no-such-tag");
     let ran = pull(&uth, &[&missing]).one_error(1);
     assert!(ran.stderr.contains("manifest unknown"), "{}", ran.whole());
+    let every = names(&uth);
+    uth.run(
+        [&["image", "rm", "-q"][..], &every.iter().map(String::as_str).collect::<Vec<_>>()]
+            .concat(),
+    )
+    .ok();
+    assert_eq!(super::blobs(&uth), [""; 0].map(std::path::PathBuf::from), "something stayed");
 }
