@@ -4,7 +4,7 @@
 mod credentials;
 mod hostile;
 mod pull;
-mod real;
+pub mod real;
 mod server;
 
 use std::path::{Path, PathBuf};

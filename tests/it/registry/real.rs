@@ -9,13 +9,13 @@ use super::{names, pull};
 use crate::harness::Uth;
 
 /// docker-registry, on a port of its own, until this is dropped.
-struct Registry {
+pub struct Registry {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Registry {
-    fn start(uth: &Uth) -> Self {
+    pub fn start(uth: &Uth) -> Self {
         // The port is free when we look; it is asked for as long as nobody answers.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let file = uth.home().join("registry.yml");
@@ -68,7 +68,7 @@ fn layout(image: &Image, directory: &std::path::Path) {
 }
 
 /// Else skopeo looks for logins in a directory that an ordinary user need not have.
-const NO_LOGINS: &str = "echo {} >$UTH_HOME/logins; export REGISTRY_AUTH_FILE=$UTH_HOME/logins";
+pub const NO_LOGINS: &str = "echo {} >$UTH_HOME/logins; export REGISTRY_AUTH_FILE=$UTH_HOME/logins";
 
 #[test]
 fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
