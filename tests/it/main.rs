@@ -24,6 +24,7 @@ mod explain;
 mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod faults;
+mod foreign;
 mod input;
 mod inside;
 mod inspect;

@@ -95,7 +95,8 @@ fn trees_that_differ_in_anything_are_not_the_same() {
         }
         root
     };
-    let changes: [(&str, fn(&Path)); 5] = [
+    type Change = (&'static str, fn(&Path));
+    let changes: [Change; 5] = [
         ("content", |root| std::fs::write(root.join("d/f"), "2").unwrap()),
         ("mode", |root| {
             let mode = std::fs::Permissions::from_mode(0o600);

@@ -43,9 +43,10 @@ use crate::image::reference::Name;
 use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
 
 pub use change::Lease;
-pub use copy::copy;
+pub use copy::{copy, describe};
 pub use partial::{Entry, Writer};
 pub use remove::Removed;
+pub use wrapped::wrapped;
 
 /// The annotation with the digest of the index that a manifest was chosen from.
 pub const FROM_INDEX: &str = "under-the-hood.index";

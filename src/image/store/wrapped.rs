@@ -17,7 +17,7 @@ const MANIFEST: &str = "under-the-hood.manifest";
 
 /// The entry for a manifest of docker's, and the bytes of the index that it names;
 /// none for a manifest of the OCI's, which needs no index.
-pub(super) fn wrapped(manifest: &Descriptor) -> Result<Option<(Descriptor, Vec<u8>)>> {
+pub fn wrapped(manifest: &Descriptor) -> Result<Option<(Descriptor, Vec<u8>)>> {
     if manifest.media_type != media::DOCKER_MANIFEST {
         return Ok(None);
     }
