@@ -9,11 +9,12 @@ use clap::Args;
 /// `chroot DIR`: any directory. `chroot base`: a copy of the base image, made
 /// from programs of this machine; needs no network. `chroot alpine`: Alpine
 /// Linux, fetched from its mirror, verified and unpacked, as in the article.
+/// `chroot IMAGE`: a copy of an image that is here (`httpd:2.4`, `oci:DIR:TAG`).
 /// `chroot escape`: shows, in a sandbox, that root can leave a chroot, and that
 /// it cannot leave after pivot_root. A directory with one of these names is
 /// written `./alpine`.
 ///
-/// The trees of `base` and `alpine` are removed when the command ends; --keep
+/// The trees of `base`, `alpine` and images are removed when the command ends; --keep
 /// keeps them. Exits as chroot(1) does: the command's own code, 125 when the
 /// root could not be changed, 126 and 127 when the command could not be started.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub struct Chroot {
     /// Alpine: raise a limit of unpacking: bytes=N, entries=N, depth=N, pax=N
     #[arg(long, value_name = "NAME=N")]
     pub limit: Vec<String>,
-    /// A directory, `base`, `alpine` or `escape`
+    /// A directory, `base`, `alpine`, an image, or `escape`
     pub target: String,
     /// The command and its arguments (default: sh)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]

@@ -8,7 +8,8 @@ use clap::Args;
 /// Which image, and for which platform.
 #[derive(Debug, Args)]
 pub struct Which {
-    /// The image: NAME[:TAG][@DIGEST], oci:DIR[:TAG], docker-archive:FILE, docker-daemon:NAME, or a path
+    /// The image: NAME[:TAG][@DIGEST], oci:DIR[:TAG], docker-archive:FILE, docker-daemon:NAME, a path,
+    /// or docker://NAME: as its registry has it
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// The image for another platform than this machine's

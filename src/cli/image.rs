@@ -43,14 +43,16 @@ pub enum Image {
     /// Without a name: only what no image needs any more. That is what earlier builds have
     /// left in the cache of `image build`, too.
     Rm(Rm),
-    /// Write images into an archive that docker, containerd and Podman load
+    /// Write images into an archive that docker, containerd and Podman load, or a directory
     Save(Save),
     /// Bring images in from an archive, a directory, or docker
     Load(Load),
     /// Take an image apart: documents, layers, what each adds, changes, hides
     ///
     /// Every layer is read once and verified: its digest, its size, its diff_id.
-    /// What was found is kept, so that the next look takes no time.
+    /// What was found is kept, so that the next look takes no time. Of an image that
+    /// is not here its registry is asked: it shows the documents, the layers and
+    /// their steps, and fetches no layer.
     Dissect(dissect::Dissect),
     /// The steps by which an image came about, and which layer each made
     History(dissect::History),
@@ -136,7 +138,8 @@ pub struct Rm {
 /// `image save`
 #[derive(Debug, Args)]
 pub struct Save {
-    /// The archive: an OCI image layout and docker's manifest.json in one (.tar, .tar.gz, .tgz)
+    /// The archive: an OCI image layout and docker's manifest.json in one (.tar, .tar.gz, .tgz);
+    /// or oci:DIR[:TAG]: the layout as a directory, which must be empty, or not there yet
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
     /// The images

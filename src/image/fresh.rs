@@ -209,7 +209,7 @@ impl Plan {
 }
 
 /// A directory to keep a tree in is absent, or empty.
-fn check_free(path: &Path) -> Result<()> {
+pub(super) fn check_free(path: &Path) -> Result<()> {
     match std::fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io(format!("opendir({path:?})"), &error))

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod dissect;
 pub mod download;
 pub mod export;
+pub mod export_directory;
 pub mod fresh;
 pub mod lay_out;
 pub mod oci;

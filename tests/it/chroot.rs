@@ -55,6 +55,26 @@ fn a_command_in_a_copy_of_base_and_nothing_stays() {
 }
 
 #[test]
+fn an_image_will_do_for_a_directory() {
+    need_chroot!();
+    let uth = Uth::new();
+    let fixture = crate::images::Fixture::new(&uth, serde_json::json!({}));
+    uth.run(["image", "load", "-q", fixture.path.to_str().unwrap()]).ok();
+    let before = kept(&uth);
+    let script = "cat /etc/greeting; test -e /etc/profile || echo hidden; echo x >/new";
+    let oci = format!("oci:{}", fixture.path.display());
+    for image in ["team/greeter:1", &oci] {
+        let ran = uth.run(["chroot", image, "sh", "-c", script]).ok();
+        assert_eq!(ran.stdout, "hello\nhidden\n", "{image}");
+    }
+    assert_eq!(kept(&uth), before, "something stayed");
+    let plan = uth.run(["--dry-run", "chroot", "team/greeter:1"]).ok().stdout;
+    assert!(plan.contains("chroot(") && plan.contains("2 layers"), "{plan}");
+    let absent = uth.run(["chroot", "team/nobody:1"]).one_error(125);
+    assert!(absent.stderr.contains("neither a directory nor an image"), "{}", absent.whole());
+}
+
+#[test]
 fn what_is_kept_is_the_readers() {
     need_chroot!();
     let uth = Uth::new();

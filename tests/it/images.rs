@@ -162,10 +162,29 @@ fn saving_and_loading_changes_nothing() {
     let again = uth.home().join("again.tgz");
     uth.run(["image", "save", "team/greeter:1", "base", "-o", again.to_str().unwrap()]).ok();
     assert!(fs::read(&saved).unwrap() == fs::read(&again).unwrap(), "the same bytes");
-    let loaded = other.run(["image", "load", saved.to_str().unwrap()]).ok();
+    // The plan names every file that comes in, and nothing else.
+    let steps = |args: &[&str]| -> Vec<String> {
+        let ran = other.run([&["--format", "json", "--dry-run", "image"], args].concat()).ok();
+        let plan = ran.json()["plan"].as_array().unwrap().clone();
+        plan.iter().map(|step| step["call"].as_str().unwrap().to_owned()).collect()
+    };
+    let plan = steps(&["load", saved.to_str().unwrap()]);
+    assert!(!other.home().join("data").exists(), "a plan touches nothing");
+    let loaded = other.run(["image", "load", "--explain", saved.to_str().unwrap()]).ok();
+    for call in &plan {
+        let start: String = call.chars().take(40).collect();
+        assert!(loaded.stderr.contains(&start), "{start} is not in {}", loaded.whole());
+    }
+    let files: std::collections::BTreeSet<_> =
+        plan.iter().filter_map(|call| call.split("blobs/sha256/").nth(1)?.get(..64)).collect();
+    let blobs = fs::read_dir(other.home().join("data/images/blobs/sha256")).unwrap();
+    let blobs: Vec<_> = blobs.map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, blobs.iter().map(String::as_str).collect());
+    assert_eq!((files.len(), plan.len()), (blobs.len(), blobs.len() + 2), "{plan:#?}");
     assert_eq!(loaded.stdout, "team/greeter:1\nbase\n");
     let list = |uth: &Uth| uth.run(["image", "ls", "--format", "json"]).ok().json();
     assert_eq!(list(&uth), list(&other));
+    saved_as_a_directory(&uth);
     // The same by docker's way: the documents are others, the id is the same.
     let third = Uth::new();
     let archive = format!("docker-archive:{}", saved.display());
@@ -298,6 +317,35 @@ fn text_of_images_is_not_passed_raw() {
         let said = ran.stdout.clone() + &ran.stderr;
         assert!(!said.contains(['\u{1b}', '\u{7}']), "{}", ran.whole());
     }
+}
+
+/// oci:DIR is what skopeo and we read again, whole or not at all.
+fn saved_as_a_directory(uth: &Uth) {
+    let save = |images: &[&str], to: &str| {
+        let to = format!("oci:{to}");
+        uth.run([&["image", "save", "-q"], images, &["-o", &to]].concat())
+    };
+    let directory = uth.home().join("saved");
+    let to = directory.to_str().unwrap();
+    save(&["team/greeter:1", "base"], to).ok();
+    let third = Uth::new();
+    let loaded = third.run(["image", "load", &format!("oci:{to}")]).ok();
+    assert_eq!(loaded.stdout, "team/greeter:1\nbase\n");
+    save(&["base"], to).one_error(2);
+    save(&["team/greeter:1", "base"], &format!("{to}2:x")).one_error(2);
+    let one = format!("{to}3");
+    save(&["team/greeter:1"], &format!("{one}:mine")).ok();
+    let run = uth.run(["image", "dissect", "--manifest", &format!("oci:{one}:mine")]).ok();
+    let ours = uth.run(["image", "dissect", "--manifest", "team/greeter:1"]).ok();
+    assert_eq!(run.stdout, ours.stdout);
+    let skopeo = uth.sh("command -v skopeo");
+    if skopeo.code == Some(0) {
+        uth.sh(&format!("skopeo inspect oci:{to}:latest")).ok(); // base
+    }
+    let names: Vec<_> = fs::read_dir(uth.home()).unwrap().flatten().collect();
+    let left = names.iter().find(|entry| entry.file_name().to_string_lossy().starts_with(".new"));
+    assert!(left.is_none(), "{left:?}");
+    assert_eq!(uth.run(["cleanup", "--list"]).ok().stdout.matches("saved").count(), 0);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `chroot DIR`, `chroot base`, `chroot alpine`, `chroot escape`.
+//! `chroot DIR`, `chroot base`, `chroot alpine`, `chroot IMAGE`, `chroot escape`.
 
 mod escape;
 
@@ -12,6 +12,9 @@ use crate::error::{Context, Error, Exit, Result};
 use crate::image::alpine::{self, Wanted};
 use crate::image::base::{self, Host};
 use crate::image::fresh::{Plan, Source};
+use crate::image::oci::Platform;
+use crate::image::reference::Reference;
+use crate::image::source;
 use crate::image::unpack::Options;
 use crate::kernel::op;
 use crate::step::{Actor, Observer, Step};
@@ -24,11 +27,26 @@ pub fn run(args: &Chroot, global: &Global, screen: &mut Screen) -> Result<u8> {
         "escape" => escape::run(global, screen),
         "base" => base_tree(args, global, screen),
         "alpine" => alpine_tree(args, global, screen),
+        image if !Path::new(image).exists() && names_an_image(image) => {
+            let image = source::open(&image.parse()?, &Platform::host()).map_err(|error| {
+                Error::new(format!("there is neither a directory nor an image {image} here"))
+                    .said(error.tried)
+                    .hint(error.hint.unwrap_or_default())
+                    .exit(Exit::Engine)
+            })?;
+            let plan = Plan::new(Source::Image(Box::new(image)), args.keep.as_deref())?;
+            if global.dry_run {
+                let mut steps = plan.describe();
+                steps.extend(entering(args, &plan.tree())?);
+                return screen.plan(&steps).map(|()| 0);
+            }
+            fresh(args, &plan, screen)
+        }
         directory => {
             let root = std::fs::canonicalize(directory)
                 .tried(|| format!("realpath({directory:?})"))
                 .map_err(|error| error.hint(
-                    "Give a directory, or `base`, `alpine` or `escape`; `under-the-hood chroot --help` says more.",
+                    "Give a directory, an image, `base`, `alpine` or `escape`; `under-the-hood chroot --help` says more.",
                 ).exit(Exit::Engine))?;
             if global.dry_run {
                 let steps = entering(args, &root)?;
@@ -55,13 +73,19 @@ fn check(args: &Chroot) -> Result<()> {
     if let Some((flag, _)) = alpines.iter().find(|(_, given)| *given && !alpine) {
         return wrong(flag, "alpine");
     }
-    if args.keep.is_some() && !alpine && args.target != "base" {
-        return wrong("--keep", "alpine` or `chroot base");
+    let directory = args.target == "escape" || Path::new(&args.target).exists();
+    if args.keep.is_some() && !alpine && args.target != "base" && directory {
+        return wrong("--keep", "alpine`, `chroot base` or an image: `chroot IMAGE");
     }
     if args.target == "escape" && (args.pivot || !args.command.is_empty()) {
         return Err(Error::usage("`chroot escape` takes no command and no --pivot: it shows both"));
     }
     Ok(())
+}
+
+/// What is no path may be the name of an image, or says itself where it is.
+fn names_an_image(target: &str) -> bool {
+    !matches!(target.parse(), Err(_) | Ok(Reference::Path(_)))
 }
 
 fn base_tree(args: &Chroot, global: &Global, screen: &mut Screen) -> Result<u8> {

@@ -22,10 +22,7 @@ pub fn run(args: &Load, global: &Global, screen: &mut Screen) -> Result<u8> {
     }
     let images = images(&args.source, name, &platform)?;
     if global.dry_run {
-        let store = Store::find()?;
-        let names = images.iter().flat_map(|(names, _)| names);
-        let steps: Vec<_> = names.map(|name| store.naming(&name.familiar())).collect();
-        return screen.plan(&steps).map(|()| 0);
+        return screen.plan(&store::describe(&images, &Store::find()?)?).map(|()| 0);
     }
     let lease = Store::open()?.lease()?;
     let mut loaded = Vec::new();

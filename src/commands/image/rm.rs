@@ -72,9 +72,16 @@ fn shown(named: &Named) -> String {
 /// of an id (of the config, as `image ls` shows it, or of the manifest).
 fn choose(given: &str, here: &[Named], store: &Store) -> Result<Vec<Named>> {
     let name: Option<Name> = given.parse().ok();
-    let by_name = name.and_then(|name| store.resolve(&name).transpose()).transpose()?;
-    let by_text = || here.iter().find(|named| named.text == given).cloned();
-    if let Some(found) = by_name.or_else(by_text) {
+    // The very name first: a digest answers for a tag of the same image, too.
+    let itself = |named: &&Named| {
+        named.text == given || name.is_some() && named.name.as_ref() == name.as_ref()
+    };
+    let itself = here.iter().find(itself).cloned();
+    let by_name = match (&itself, &name) {
+        (None, Some(name)) => store.resolve(name)?,
+        _ => None,
+    };
+    if let Some(found) = itself.or(by_name) {
         return Ok(vec![found]);
     }
     let id = given.strip_prefix("sha256:").unwrap_or(given);

@@ -6,6 +6,7 @@ use crate::cli::Global;
 use crate::cli::image::Save;
 use crate::error::{Error, Result};
 use crate::image::export::Export;
+use crate::image::export_directory::ExportDirectory;
 use crate::image::oci::Platform;
 use crate::image::reference::{Name, Reference};
 use crate::image::source::{self, Image};
@@ -16,14 +17,33 @@ use crate::ui::Screen;
 pub fn run(args: &Save, global: &Global, screen: &mut Screen) -> Result<u8> {
     let images: Vec<(Name, Image)> =
         args.images.iter().map(|given| found(given)).collect::<Result<_>>()?;
-    let export = Export::to(&args.output, global.yes)?;
     let path = store::Store::find()?.path().display().to_string();
     let first = images.first().map(|(name, _)| name.to_string()).unwrap_or_default();
-    let shell = format!("skopeo copy oci:{path}:{first} oci-archive:FILE");
-    if global.dry_run {
-        return screen.plan(&export.describe(&shell)).map(|()| 0);
-    }
-    let bytes = export.write("image save", &shell, screen, |out| save::write(&images, out))?;
+    let from = format!("skopeo copy oci:{path}:{first}");
+    let output = args.output.to_string_lossy();
+    let reference = output.starts_with("oci:").then(|| output.parse()).transpose()?;
+    let bytes = if let Some(Reference::Oci { path, tag }) = reference {
+        if let (Some(tag), true) = (&tag, images.len() > 1) {
+            return Err(Error::usage(format!(
+                "{} images cannot all be called {tag}",
+                images.len()
+            ))
+            .hint("oci:DIR without a tag: then each keeps its own."));
+        }
+        let export = ExportDirectory::to(&path)?;
+        let shell = format!("{from} oci:FILE");
+        if global.dry_run {
+            return screen.plan(&export.describe(&shell)).map(|()| 0);
+        }
+        export.write(&images, tag.as_deref(), ["image save", &shell], screen)?
+    } else {
+        let export = Export::to(&args.output, global.yes)?;
+        let shell = format!("{from} oci-archive:FILE");
+        if global.dry_run {
+            return screen.plan(&export.describe(&shell)).map(|()| 0);
+        }
+        export.write("image save", &shell, screen, |out| save::write(&images, out))?
+    };
     if screen.json_wanted() {
         let names: Vec<_> = images.iter().map(|(name, _)| name.to_string()).collect();
         return screen

@@ -1,8 +1,11 @@
 //! The image that somebody means, and how its texts are shown.
 
+use std::path::PathBuf;
+
 use super::pull;
 use crate::cli::dissect::Which;
 use crate::error::Result;
+use crate::image::dissect::foreign;
 use crate::image::oci::{Config, History};
 use crate::image::reference::Reference;
 use crate::image::registry::{self, Options, Wanted};
@@ -17,17 +20,38 @@ impl Which {
         open(&self.image, self.platform.as_deref())
     }
 
+    /// The file, if it is an image of a runtime's that knows no layers.
+    pub(super) fn foreign(&self) -> Result<Option<PathBuf>> {
+        match self.image.parse()? {
+            Reference::Path(path) if foreign::recognise(&path)? => Ok(Some(path)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a registry has to be asked: the image is not here, or `docker://` says so.
+    pub(super) fn is_elsewhere(&self) -> Result<bool> {
+        Ok(match self.image.parse()? {
+            Reference::Named(name) if name.is_local() => false,
+            Reference::Named(_) if self.image.starts_with(REGISTRY) => true,
+            Reference::Named(name) => Store::find()?.resolve(&name)?.is_none(),
+            _ => false,
+        })
+    }
+
+    /// What was typed, as a name.
+    pub(super) fn name(&self) -> &str {
+        self.image.strip_prefix(REGISTRY).unwrap_or(&self.image)
+    }
+
     /// Its documents: if it is not here, those that a registry has. No layer is fetched.
     pub(super) fn documents(&self, screen: &mut Screen) -> Result<Image> {
         let platform = pull::platform(self.platform.as_deref())?;
         match self.image.parse()? {
-            Reference::Named(name)
-                if !name.is_local() && Store::find()?.resolve(&name)?.is_none() =>
-            {
+            Reference::Named(name) if self.is_elsewhere()? => {
                 screen.note(&format!(
-                    "{} is not here: {} is asked for its documents, and for no layer.",
-                    name.familiar(),
-                    name.registry()
+                    "{} is asked for the documents of {}, and for no layer.",
+                    name.registry(),
+                    name.familiar()
                 ));
                 registry::documents(&Wanted { name, platform, options: Options::default() }, screen)
             }
@@ -35,6 +59,9 @@ impl Which {
         }
     }
 }
+
+/// skopeo's word for: in a registry.
+const REGISTRY: &str = "docker://";
 
 /// Instead of the step that made a layer.
 pub(super) const NOT_SAID: &str = "(the history does not say)";

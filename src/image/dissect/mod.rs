@@ -9,10 +9,13 @@
 //! The way through here: [`scan`] reads a layer, once; [`listing`] is what it
 //! finds; [`index`] keeps that, so that a second look costs nothing; [`stack`]
 //! puts the layers one on the other; [`efficiency`] counts what is wasted;
-//! [`distribution`] looks at what the files say they are.
+//! [`distribution`] looks at what the files say they are. [`foreign`] reads images of
+//! other runtimes, which have no layers.
 
 pub mod distribution;
 pub mod efficiency;
+pub mod facts;
+pub mod foreign;
 pub mod index;
 pub mod listing;
 pub mod scan;

@@ -35,7 +35,14 @@ impl<R: BufRead> Summed<R> {
     }
 
     /// Reads what is left; an error if the sum is not the wanted one.
-    pub fn finish(mut self, wanted: &Digest) -> Result<u64> {
+    pub fn finish(self, wanted: &Digest) -> Result<u64> {
+        let (sum, count) = self.sum()?;
+        same_diff_id(wanted, &sum)?;
+        Ok(count)
+    }
+
+    /// Reads what is left; the sum, and how many bytes there were.
+    pub fn sum(mut self) -> Result<(Digest, u64)> {
         let unreadable = |error| Error::io("read(layer)", &error);
         loop {
             match self.fill_buf().map_err(unreadable)?.len() {
@@ -43,8 +50,7 @@ impl<R: BufRead> Summed<R> {
                 length => self.consume(length),
             }
         }
-        same_diff_id(wanted, &self.sum.finish())?;
-        Ok(self.count)
+        Ok((self.sum.finish(), self.count))
     }
 }
 
@@ -100,7 +106,7 @@ pub fn scan(blob: impl Read, descriptor: &Descriptor, diff_id: &Digest) -> Resul
 /// The sum of a regular file's content, and the content where it is kept. Of a
 /// file with holes it is the sum of its map and its data: zeroes without end
 /// could be summed up for ever.
-fn content(
+pub(super) fn content(
     member: &Member,
     archive: &mut Archive<'_, impl BufRead>,
 ) -> Result<Option<(Sum, Option<Vec<u8>>)>> {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::image::dissect::foreign;
 use crate::image::oci::{
     Config, Descriptor, Digest, Document, Index, MOST_NESTING, Manifest, Platform, Verified, media,
     whole,
@@ -242,6 +243,11 @@ impl Place {
                 (_, true) => DockerArchive::open(Arc::new(files), path).map(Self::Docker),
                 _ => Err(wrong("this directory is no image")),
             };
+        }
+        if foreign::recognise(path)? {
+            return Err(wrong("it is an image of rkt's, LXD's or Incus's, which has no layers").hint(
+                "`under-the-hood image dissect` takes it apart, and says how its files can be entered.",
+            ));
         }
         let files = Tarred::open(path)?;
         match (files.has("oci-layout"), files.has("manifest.json")) {

@@ -1,11 +1,13 @@
 //! Changing index.json: whole, under a lock, and only to what is all there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::FlockOperation;
 
+use super::wrapped::wrapped;
 use super::{FROM_INDEX, Store, lock};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{
@@ -46,9 +48,13 @@ impl Lease {
     ) -> Result<()> {
         self.check_whole(name, manifest)?;
         let text = name.to_string();
-        let mut named = manifest.clone();
+        // What an index or another layout noted beside it is not true here.
+        let mut named = Descriptor { annotations: BTreeMap::new(), ..manifest.clone() };
+        if let Some((entry, bytes)) = wrapped(&named)? {
+            self.put(&entry, &bytes, observer)?;
+            named = entry;
+        }
         named.annotations.insert(REF_NAME.to_owned(), text.clone());
-        named.annotations.remove(FROM_INDEX);
         if let Some(digest) = index {
             named.annotations.insert(FROM_INDEX.to_owned(), digest.to_string());
         }

@@ -1,13 +1,15 @@
 //! An image from elsewhere on this machine comes into the store.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
-use super::{Entry, Lease, Writer};
+use super::wrapped::wrapped;
+use super::{Entry, Lease, Store, Writer};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{DAMAGED, Descriptor};
 use crate::image::reference::Name;
 use crate::image::source::Image;
-use crate::step::Observer;
+use crate::step::{Observer, Step};
 
 /// Brings an image in under these names; everything is verified on the way.
 pub fn copy(
@@ -25,10 +27,23 @@ pub fn copy(
     lease.put(&image.descriptor, &image.manifest_bytes, observer)?;
     let index = image.index.as_ref().map(|(descriptor, _)| &descriptor.digest);
     let mut descriptor = image.descriptor.clone();
-    // What another layout noted beside it is not true here.
-    descriptor.annotations.clear();
     descriptor.platform = Some(image.config.platform());
     names.iter().try_for_each(|name| lease.name(name, &descriptor, index, observer))
+}
+
+/// The steps in which images come in under these names, not performed.
+pub fn describe(images: &[(Vec<Name>, Image)], store: &Store) -> Result<Vec<Step>> {
+    let (mut steps, mut entering) = (Vec::new(), HashSet::new());
+    for (names, image) in images {
+        let layers = image.layers().map(|(layer, _)| layer);
+        let mut blobs: Vec<_> =
+            layers.chain([&image.manifest.config, &image.descriptor]).cloned().collect();
+        blobs.extend(wrapped(&image.descriptor)?.map(|(index, _)| index));
+        let new = |blob: &&Descriptor| !store.has(blob) && entering.insert(blob.digest.clone());
+        steps.extend(blobs.iter().filter(new).map(|blob| store.entering(&blob.digest)));
+        steps.extend(names.iter().map(|name| store.naming(&name.familiar())));
+    }
+    Ok(steps)
 }
 
 fn fill(

@@ -18,7 +18,8 @@
 //!
 //! Where a name was found in an index (one manifest for each platform), the
 //! layout names the manifest of our platform, so that every tool finds all that
-//! is named; the index's digest stays beside it, in an annotation.
+//! is named; the index's digest stays beside it, in an annotation. A manifest of
+//! docker's (schema 2) is named through an index of the OCI, see wrapped.rs.
 
 mod change;
 mod copy;
@@ -27,6 +28,7 @@ mod partial;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -42,10 +44,11 @@ use crate::image::reference::Name;
 use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
 
 pub use change::Lease;
-pub use copy::copy;
+pub use copy::{copy, describe};
 pub use made::Made;
 pub use partial::{Entry, Writer};
 pub use remove::Removed;
+pub use wrapped::wrapped;
 
 /// The annotation with the digest of the index that a manifest was chosen from.
 pub const FROM_INDEX: &str = "under-the-hood.index";
@@ -73,10 +76,11 @@ pub struct Named {
 }
 
 impl Named {
-    fn of(descriptor: &Descriptor) -> Self {
+    fn of(entry: &Descriptor) -> Self {
+        let descriptor = wrapped::unwrapped(entry);
         let text = descriptor.ref_name().unwrap_or_default().to_owned();
         let index = descriptor.annotations.get(FROM_INDEX).and_then(|digest| digest.parse().ok());
-        Self { name: text.parse().ok(), text, descriptor: descriptor.clone(), index }
+        Self { name: text.parse().ok(), text, descriptor, index }
     }
 
     /// Whether it answers to this name: by its tag, or by a digest that the

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use rustix::fs::FlockOperation;
 use serde_json::Value;
 
+use super::wrapped::unwrapped;
 use super::{FROM_INDEX, Named, Store, lock};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{Descriptor, Digest, MOST_BYTES, MOST_NESTING};
@@ -38,7 +39,7 @@ impl Store {
     pub fn remove(&self, images: &[Named], observer: &mut dyn Observer) -> Result<Removed> {
         if !images.is_empty() {
             self.change(self.renaming(FORGET), observer, |index| {
-                index.manifests.retain(|one| !images.iter().any(|image| image.descriptor == *one));
+                index.manifests.retain(|one| !is_one_of(images, one));
             })?;
         }
         let mut removed = Removed { blobs: 0, bytes: 0, busy: false };
@@ -88,7 +89,7 @@ impl Store {
     fn unneeded(&self, without: &[Named]) -> Result<Vec<Unneeded>> {
         let Some(layout) = self.layout()? else { return Ok(Vec::new()) };
         let mut needed = HashSet::new();
-        let stays = |one: &&Descriptor| !without.iter().any(|image| image.descriptor == **one);
+        let stays = |one: &&Descriptor| !is_one_of(without, one);
         for descriptor in layout.index.manifests.iter().filter(stays) {
             self.mark(&descriptor.digest, 0, &mut needed)?;
             let index = descriptor.annotations.get(FROM_INDEX);
@@ -148,6 +149,12 @@ impl Store {
         needed.extend(named);
         Ok(())
     }
+}
+
+/// Whether an entry of index.json is that of one of these.
+fn is_one_of(images: &[Named], entry: &Descriptor) -> bool {
+    let means = unwrapped(entry);
+    images.iter().any(|image| image.descriptor == means)
 }
 
 const FORGET: &str = "the names first: from now on nobody finds these images";

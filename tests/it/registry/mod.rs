@@ -5,7 +5,7 @@ mod credentials;
 mod hostile;
 mod pull;
 mod push;
-mod real;
+pub mod real;
 pub mod server;
 mod taker;
 

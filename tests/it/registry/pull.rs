@@ -82,11 +82,32 @@ fn what_needs_no_layers_is_read_in_the_registry() {
     assert_eq!(history["history"].as_array().unwrap().len(), image.layers.len());
     let manifest = uth.run(["image", "dissect", "--manifest", &name]).ok();
     assert_eq!(digest(manifest.stdout.as_bytes()), digest(&image.manifest));
+    let upper = uth.run(["--format", "json", "image", "dissect", &name]).ok().json();
+    let layers = upper["layers"].as_array().unwrap();
+    let named: Vec<_> = image.layers.iter().map(|layer| digest(layer)).collect();
+    assert!(layers.iter().map(|layer| &layer["digest"]).eq(named.iter()), "{upper:#}");
+    let sizes = layers.iter().map(|layer| layer["stored_bytes"].as_u64());
+    assert!(sizes.eq(image.layers.iter().map(|layer| Some(layer.len() as u64))));
+    assert!(layers.iter().all(|layer| layer["files"].is_null() && layer["created_by"].is_string()));
+    let text = uth.run(["image", "dissect", &name]).ok().stdout;
+    assert!(text.contains(&digest(&image.config)) && text.contains("image pull 127"), "{text}");
+    // What is in the layers is not guessed.
+    let tree = uth.run(["image", "dissect", &name, "--tree"]).one_error(1);
+    assert!(tree.stderr.contains("image pull"), "{}", tree.whole());
     for layer in &image.layers {
         assert!(!server.requests().iter().any(|request| request.is_for(&digest(layer))));
     }
     assert!(names(&uth).is_empty() && blobs(&uth).is_empty());
-    uth.run(["image", "dissect", &name]).one_error(1);
+    // What is here is taken from here, unless it is said where to look.
+    pull(&uth, &[&name]).ok();
+    let asked = || server.requests().len();
+    let before = asked();
+    let here = uth.run(["--format", "json", "image", "dissect", &name]).ok().json();
+    assert_eq!((asked(), here["layers"][0]["files"].is_array()), (before, true));
+    let there = format!("docker://{name}");
+    let there = uth.run(["--format", "json", "image", "dissect", &there]).ok().json();
+    assert!(asked() > before && there["layers"][0]["files"].is_null());
+    assert_eq!((&there["config"], &there["digest"]), (&here["config"], &here["digest"]));
 }
 
 #[test]

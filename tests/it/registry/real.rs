@@ -9,13 +9,13 @@ use super::{names, pull};
 use crate::harness::Uth;
 
 /// docker-registry, on a port of its own, until this is dropped.
-struct Registry {
+pub struct Registry {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Registry {
-    fn start(uth: &Uth) -> Self {
+    pub fn start(uth: &Uth) -> Self {
         // The port is free when we look; it is asked for as long as nobody answers.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let file = uth.home().join("registry.yml");
@@ -68,7 +68,7 @@ fn layout(image: &Image, directory: &std::path::Path) {
 }
 
 /// Else skopeo looks for logins in a directory that an ordinary user need not have.
-const NO_LOGINS: &str = "echo {} >$UTH_HOME/logins; export REGISTRY_AUTH_FILE=$UTH_HOME/logins";
+pub const NO_LOGINS: &str = "echo {} >$UTH_HOME/logins; export REGISTRY_AUTH_FILE=$UTH_HOME/logins";
 
 #[test]
 fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
@@ -93,14 +93,17 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
             ))
             .ok();
         assert!(ran.stdout.contains(digest.stdout.trim()), "{}{}", ran.whole(), digest.whole());
-        if format == "oci" {
-            // skopeo takes no manifest of docker's from a layout, whoever wrote that.
-            let (ours, home) = (uth.home().join("data/images"), uth.home());
-            let (ours, home) = (ours.display(), home.display());
+        // The store is read as it is, whichever way the manifest is written, and
+        // whichever machine's image is asked for: there is one only.
+        let (ours, home) = (uth.home().join("data/images"), uth.home());
+        let (ours, home) = (ours.display(), home.display());
+        for choice in ["", "--override-arch riscv64"] {
             uth.sh(&format!(
-                "{NO_LOGINS}; skopeo copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"
+                "{NO_LOGINS}; rm -rf {home}/out; skopeo {choice} copy -q --insecure-policy oci:{ours}:{name} dir:{home}/out"
             ))
             .ok();
+            let copied = std::fs::read(uth.home().join("out/manifest.json")).unwrap();
+            assert_eq!(super::server::digest(&copied), digest.stdout.trim(), "{format} {choice}");
         }
         // By digest it is the same.
         let pinned =
@@ -111,6 +114,13 @@ fn what_skopeo_pushed_is_pulled_and_read_by_skopeo_again() {
     let missing = name.replace(":2.4", ":no-such-tag");
     let ran = pull(&uth, &[&missing]).one_error(1);
     assert!(ran.stderr.contains("manifest unknown"), "{}", ran.whole());
+    let every = names(&uth);
+    uth.run(
+        [&["image", "rm", "-q"][..], &every.iter().map(String::as_str).collect::<Vec<_>>()]
+            .concat(),
+    )
+    .ok();
+    assert_eq!(super::blobs(&uth), [""; 0].map(std::path::PathBuf::from), "something stayed");
 }
 
 /// Between two repositories of a real registry, and read by skopeo.

@@ -1,6 +1,8 @@
 //! `image dissect`: an image, taken apart.
 
+mod foreign;
 mod json;
+mod upper;
 pub(super) mod views;
 
 use std::io::IsTerminal;
@@ -31,11 +33,17 @@ pub(super) struct Dissected<'a> {
 
 /// `image dissect`
 pub fn run(args: &Dissect, screen: &mut Screen) -> Result<u8> {
+    if let Some(file) = args.which.foreign()? {
+        return foreign::run(args, &file, screen);
+    }
     if args.manifest || args.config {
         let image = args.which.documents(screen)?;
         let bytes = if args.manifest { &image.manifest_bytes } else { &image.config_bytes };
         document(bytes, screen)?;
         return Ok(0);
+    }
+    if args.which.is_elsewhere()? {
+        return upper::run(args, &args.which.documents(screen)?, screen);
     }
     let image = args.which.open()?;
     let layers = dissect::layers(&image, screen)?;
@@ -44,7 +52,7 @@ pub fn run(args: &Dissect, screen: &mut Screen) -> Result<u8> {
     let layer = args.layer.map(|number| it.numbered(number)).transpose()?;
     match (&args.path, args.tree, layer) {
         (Some(path), ..) => views::history_of(&it, path, screen)?,
-        (_, true, layer) => views::tree(&it, layer, screen)?,
+        (_, true, layer) => views::tree(&layers, &stack, layer, screen)?,
         (_, _, Some(layer)) => views::layer(&it, layer, screen)?,
         _ if screen.json_wanted() => screen.json(&json::Whole::of(&it)?)?,
         _ => show(&it, screen)?,
@@ -85,7 +93,7 @@ fn show(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
     screen.table(&LAYERS, &rows)?;
     section("The step that made each of them", screen)?;
     history::show(it.image, screen)?;
-    biggest(it, screen)?;
+    biggest_of(it.stack, true, screen)?;
     hidden(it, screen)?;
     wasted(it, screen)?;
     shared(it, screen)
@@ -96,29 +104,9 @@ fn section(title: &str, screen: &mut Screen) -> Result<()> {
     screen.out(&format!("\n{title}"))
 }
 
-/// From the name down to the layers: each document names the next by its digest.
+/// From the name down to what is in the layers.
 fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
-    let Image { name, index, descriptor, manifest, config, .. } = it.image;
-    let name = screen.paint(&shown(name), Style::Heading);
-    screen.out(&format!("{name}  {}", shown(&config.platform().to_string())))?;
-    let line = |what: &str, digest: &dyn std::fmt::Display, size: u64, why: &str| {
-        format!("{what:<8} {digest}\n         {size} bytes: {why}")
-    };
-    let mut lines = Vec::new();
-    if let Some((descriptor, index)) = index {
-        let many = index.manifests.len();
-        let why = format!("names {many} manifests, one a platform; this one is ours");
-        lines.push(line("index", &descriptor.digest, descriptor.size, &why));
-    }
-    let layers = match it.layers.len() {
-        1 => "1 layer".to_owned(),
-        many => format!("{many} layers"),
-    };
-    let why = format!("names the config and {layers} by their digests");
-    lines.push(line("manifest", &descriptor.digest, descriptor.size, &why));
-    let why = "how a container starts, the history, the diff_ids";
-    lines.push(line("config", &manifest.config.digest, manifest.config.size, why));
-    screen.out(&lines.join("\n"))?;
+    upper::documents(it.image, screen)?;
     let stored = it.image.size();
     let size: u64 = it.layers.iter().map(Layer::files_size).sum();
     screen.out(&format!("layers   {} kept, {} of files", bytes(stored), bytes(size)))?;
@@ -252,14 +240,14 @@ fn heaviest(mut all: Vec<Heavy>, screen: &mut Screen) -> Result<()> {
     if more > 0 { screen.out(&format!("and {more} more")) } else { Ok(()) }
 }
 
-fn biggest(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
+fn biggest_of(stack: &Stack<'_>, layered: bool, screen: &mut Screen) -> Result<()> {
     section("The biggest files", screen)?;
     let heavy = |(place, entry): (Place, Entry<'_>)| Heavy {
         size: entry.size,
-        place: format!("layer {}", place.layer + 1),
+        place: if layered { format!("layer {}", place.layer + 1) } else { "rootfs".to_owned() },
         path: path(entry.path),
     };
-    heaviest(it.stack.seen().map(heavy).collect(), screen)
+    heaviest(stack.seen().map(heavy).collect(), screen)
 }
 
 /// Bytes that are carried along and never seen.

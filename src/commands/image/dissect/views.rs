@@ -8,8 +8,9 @@ use super::Dissected;
 use super::json::{File, Layer};
 use crate::commands::image::which::{NOT_SAID, path, path_json, step};
 use crate::error::{Error, Result};
+use crate::image::dissect::Layer as Read;
 use crate::image::dissect::listing::{Entry, Kind};
-use crate::image::dissect::stack::{Change, Place};
+use crate::image::dissect::stack::{Change, Place, Stack};
 use crate::image::oci;
 use crate::image::unpack::name::Name;
 use crate::kernel::cgroup::unit::bytes;
@@ -121,21 +122,26 @@ fn with_link(entry: &Entry<'_>, name: String) -> String {
 }
 
 /// `--tree`: what is seen in the end, or what one layer has.
-pub(super) fn tree(it: &Dissected<'_>, layer: Option<usize>, screen: &mut Screen) -> Result<()> {
+pub(super) fn tree(
+    layers: &[Read],
+    stack: &Stack<'_>,
+    layer: Option<usize>,
+    screen: &mut Screen,
+) -> Result<()> {
     let places: Vec<Place> = match layer {
-        None => it.stack.tree.values().copied().collect(),
+        None => stack.tree.values().copied().collect(),
         Some(layer) => {
-            (0..it.layers[layer].listing.len()).map(|entry| Place { layer, entry }).collect()
+            (0..layers[layer].listing.len()).map(|entry| Place { layer, entry }).collect()
         }
     };
     if screen.json_wanted() {
         let file = |place: &Place| {
-            let change = it.stack.changes[place.layer][place.entry];
-            json!({ "layer": place.layer + 1, "file": File::of(&it.stack.entry(*place), change) })
+            let change = stack.changes[place.layer][place.entry];
+            json!({ "layer": place.layer + 1, "file": File::of(&stack.entry(*place), change) })
         };
         return screen.json(&json!({ "tree": places.iter().map(file).collect::<Vec<_>>() }));
     }
-    let entries = places.iter().map(|place| it.stack.entry(*place));
+    let entries = places.iter().map(|place| stack.entry(*place));
     // By their names one after the other: `a/x` before `a-b`. What nobody named is there all the same.
     let mut by_names: BTreeMap<Vec<&[u8]>, Option<Entry<'_>>> = BTreeMap::new();
     for entry in entries {
