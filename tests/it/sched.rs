@@ -329,6 +329,45 @@ fn sched_set_is_as_asked_and_comes_back() {
     assert!(!list.contains("thread"), "{list}");
 }
 
+/// A slice of its own (since Linux 6.12) stays, or comes back with the class.
+#[test]
+fn sched_set_gives_a_slice_back() {
+    use under_the_hood::kernel::raw::{sched_getattr, sched_setattr};
+    need_cpus!();
+    need!(sh "a kernel on which a task may ask for a slice",
+        "[ \"$(printf '%s\n' 6.12 $(uname -r) | sort -V | head -n 1)\" = 6.12 ]");
+    let sleepers = Sleepers::start(&["nice -n 0"]);
+    let pid = sleepers.0[0].id().cast_signed();
+    let slice = || sched_getattr(pid).unwrap().sched_runtime;
+    let kernels = slice();
+    let mut own = sched_getattr(pid).unwrap();
+    (own.size, own.sched_runtime) = (size_of::<libc::sched_attr>() as u32, 20_000_000);
+    sched_setattr(pid, &own).unwrap();
+    let uth = Uth::new();
+    let set = |words: &str| {
+        let target = pid.to_string();
+        uth.run(["sched", "set", &target].into_iter().chain(words.split(' '))).ok()
+    };
+    set("--policy batch");
+    assert_eq!(slice(), 20_000_000, "what is not said stays");
+    set("--back");
+    assert_eq!(slice(), 20_000_000);
+    // As if somebody else took it: then it is another by now, and is left alone.
+    set("--policy batch");
+    own.sched_policy = 3;
+    sched_setattr(pid, &libc::sched_attr { sched_runtime: 0, ..own }).unwrap();
+    assert_eq!(slice(), kernels);
+    uth.run(["cleanup"]).ok();
+    assert_eq!(sched_getattr(pid).unwrap().sched_policy, 3);
+    if crate::skip::root().is_ok() && uth.sh("chrt -f 1 true").code == Some(0) {
+        own.sched_policy = 0;
+        sched_setattr(pid, &own).unwrap();
+        set("--policy fifo --priority 1");
+        set("--back");
+        assert_eq!((slice(), sched_getattr(pid).unwrap().sched_policy), (20_000_000, 0));
+    }
+}
+
 /// Not a test: a process that has threads, until its standard input ends.
 #[test]
 #[ignore = "what the next test starts"]
