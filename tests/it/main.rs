@@ -15,6 +15,7 @@ mod tracer;
 
 mod base;
 mod cgroup;
+mod cgroup_rules;
 mod chroot;
 mod commands;
 mod containers;

@@ -515,6 +515,28 @@ fn sched_set_names_a_group_without_a_real_time_budget() {
     granted.ok();
 }
 
+/// Nor can it be tried from such a group: then it is said where it can, and
+/// typed so it is seen.
+#[test]
+fn sched_rt_says_where_it_can_be_seen() {
+    need!(root);
+    need_cpus!();
+    need!(sh "CONFIG_RT_GROUP_SCHED", "test -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us && chrt -f 1 true");
+    let group = "/sys/fs/cgroup/cpu/test-no-budget";
+    std::fs::create_dir(group).unwrap();
+    let uth = Uth::new();
+    let ran = uth.sh(&format!("echo $$ >{group}/cgroup.procs; exec $UTH sched rt --seconds 2"));
+    let typed = ran.stderr.lines().find(|line| line.starts_with("sh -c"));
+    let typed = typed
+        .unwrap_or_default()
+        .replace("under-the-hood sched rt", "\"$UTH\" sched rt --seconds 2");
+    let again = uth.sh(&format!("echo $$ >{group}/cgroup.procs; {typed}"));
+    std::fs::remove_dir(group).unwrap();
+    let ran = ran.one_error(1);
+    assert!(ran.stderr.contains("cpu.rt_runtime_us is 0"), "{}", ran.whole());
+    assert!(again.ok().stdout.contains("Tried on CPU"), "{}", ran.whole());
+}
+
 /// What keeps real-time tasks in check is read, and is what is in force.
 #[test]
 fn sched_rt_reads_what_is_in_force() {

@@ -82,7 +82,7 @@ impl Operation for SetPolicy {
 }
 
 /// Schedules a thread so.
-pub(super) fn apply(tid: i32, to: &Policy) -> Result<()> {
+pub fn apply(tid: i32, to: &Policy) -> Result<()> {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: to.number,
