@@ -21,6 +21,7 @@ mod commands;
 mod containers;
 mod dissect;
 mod doctor;
+mod engines;
 mod explain;
 mod fallback;
 #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,7 @@
 mod calls;
 mod cgroup;
 pub mod child;
-mod engines;
+pub mod engines;
 mod identity;
 mod need;
 mod network;
