@@ -118,7 +118,8 @@ pub struct Policy {
     pub nice: i32,
     /// 1 to 99; of `SCHED_FIFO` and `SCHED_RR`.
     pub priority: u32,
-    /// Nanoseconds of CPU time in each period; of `SCHED_DEADLINE`.
+    /// Nanoseconds of CPU time in each period, of `SCHED_DEADLINE`; of the
+    /// ordinary classes the slice that the task asks for, 0 if it asks for none.
     pub runtime: u64,
     /// Nanoseconds from the beginning of a period in which it gets them.
     pub deadline: u64,

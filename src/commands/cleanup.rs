@@ -15,8 +15,8 @@ pub const LEFTOVERS: Table<Leftover> = Table(&[
     Column {
         name: "STATE",
         align: Align::Left,
-        help: "left: by a command that was killed; kept: meant to stay",
-        value: |left| Value::Text(if left.entry.kept { "kept" } else { "left" }.to_owned()),
+        help: "left: by a command that was killed; kept: meant to stay; gone: removed by somebody else",
+        value: |left| Value::Text(state(left).to_owned()),
     },
     Column {
         name: "WHAT",
@@ -31,6 +31,14 @@ pub const LEFTOVERS: Table<Leftover> = Table(&[
         value: |left| Value::Text(left.command.clone()),
     },
 ]);
+
+fn state(left: &Leftover) -> &'static str {
+    match (left.is_gone(), left.entry.kept) {
+        (true, _) => "gone",
+        (_, true) => "kept",
+        (_, false) => "left",
+    }
+}
 
 fn describe(effect: &Effect) -> String {
     match effect {
@@ -93,5 +101,11 @@ fn list(found: &[Leftover], screen: &mut Screen) -> Result<()> {
     if found.is_empty() {
         return screen.out("Nothing was left behind, and nothing is meant to stay.");
     }
-    screen.table(&LEFTOVERS, found)
+    screen.table(&LEFTOVERS, found)?;
+    if found.iter().any(Leftover::is_gone) {
+        screen.note(
+            "What is gone is no longer at its path, or another stands there: `cleanup` forgets it.",
+        );
+    }
+    Ok(())
 }

@@ -75,6 +75,9 @@ impl Wish {
         }
         if fair {
             new.nice = self.nice.unwrap_or(old.nice);
+            if matches!(Class::of(old.number), Class::Ts | Class::B | Class::Idl | Class::Ext) {
+                new.runtime = old.runtime; // its slice
+            }
         } else if class.is_real_time() {
             let kept = stays.then_some(old.priority);
             new.priority = self.priority.or(kept).ok_or_else(|| {

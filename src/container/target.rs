@@ -1,11 +1,11 @@
 //! What a person means by a TARGET: digits are a pid; `self` is this program,
 //! so all that holds for the shell it was started from; `host` is process 1.
 //! `ENGINE:NAME` or a bare name or beginning of an id is a container, found by
-//! kernel evidence.
+//! kernel evidence; names that only the engine knows are asked for.
 
 use std::path::Path;
 
-use super::engines::{Detective, Engine, Found, Host};
+use super::engines::{Detective, Engine, Found, Host, state};
 use super::survey::{self, What};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::namespace::{self, Census};
@@ -61,7 +61,10 @@ pub fn container(
     text: &str,
 ) -> Result<Target> {
     let (engine, name) = split(text)?;
-    let all = running(proc, census, detective);
+    let mut all = running(proc, census, detective);
+    let wanted = all.iter().map(|(_, found)| found);
+    let heard = state::ask_names(wanted.filter(|f| engine.is_none_or(|engine| engine == f.engine)));
+    all.iter_mut().for_each(|(_, found)| heard.name(found));
     let of_engine = |found: &Found| engine.is_none_or(|engine| engine == found.engine);
     let candidates: Vec<_> = all.iter().filter(|(_, found)| of_engine(found)).collect();
     let exact: Vec<_> = candidates
@@ -82,7 +85,7 @@ pub fn container(
     }
     match matching.as_slice() {
         [(pid, found)] => Ok(Target { pid: *pid, container: Some(found.clone()) }),
-        [] => Err(not_running(text, &all)),
+        [] => Err(not_running(text, &all, heard.silence())),
         several => Err(Error::usage(format!("{text} can mean more than one container"))
             .said(
                 several
@@ -130,7 +133,7 @@ fn described(pid: i32, found: &Found) -> String {
     }
 }
 
-fn not_running(text: &str, all: &[(i32, Found)]) -> Error {
+fn not_running(text: &str, all: &[(i32, Found)], silence: Option<String>) -> Error {
     let error = Error::new(format!("no container {text} is running"));
     let hint = match all {
         [] if rustix::process::geteuid().is_root() => {
@@ -142,7 +145,7 @@ fn not_running(text: &str, all: &[(i32, Found)]) -> Error {
             some.iter().map(|(_, found)| found.label()).collect::<Vec<_>>().join(", ")
         ),
     };
-    error.hint(hint)
+    error.hint([Some(hint), silence].into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
 
 /// Digits are a pid, whatever containers there are.

@@ -48,6 +48,23 @@ pub struct Leftover {
     pub entry: Entry,
 }
 
+impl Leftover {
+    /// Whether somebody else has removed it meanwhile, a file or directory: it was
+    /// never made, or what stands at its path is another. Then undoing it comes to
+    /// forgetting it.
+    pub fn is_gone(&self) -> bool {
+        match &self.entry.effect {
+            Effect::File { path }
+            | Effect::Hosts { path, .. }
+            | Effect::Tree { path }
+            | Effect::Cgroup { path, .. } => {
+                matches!(found(path, self.entry.identity.as_ref(), &self.token), Ok(None))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Everything that [`sweep`] could find to undo. Changes nothing.
 pub fn leftovers() -> Result<Vec<Leftover>> {
     let mut found = Vec::new();

@@ -98,6 +98,12 @@ fn what_is_kept_is_the_readers() {
     fs::rename(&own, &aside).unwrap();
     fs::create_dir(&own).unwrap();
     uth.run(["chroot", "base", "true"]).ok();
+    let listed = uth.run(["cleanup", "--list"]).ok();
+    assert!(
+        listed.stdout.contains("gone") && !listed.stdout.contains("kept"),
+        "{}",
+        listed.whole()
+    );
     fs::rename(&own, uth.home().join("theirs")).unwrap();
     fs::rename(&aside, &own).unwrap();
     assert!(uth.run(["cleanup"]).ok().stdout.contains(&keep));

@@ -160,6 +160,31 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
         let ran = uth.run(["inspect", "process", "--format", "json", known_by]).ok();
         assert_eq!(ran.json()["pid"].to_string(), container.pid, "{}", ran.whole());
     }
+    if name == "docker" {
+        its_name_is_asked_for(&uth, &container);
+    }
+}
+
+/// Of Docker's the kernel knows no name: the daemon says it, and the image. What
+/// has the name is found by it, bare too, in whatever command.
+fn its_name_is_asked_for(uth: &Uth, container: &Engine) {
+    let ask = |args: &[&str]| {
+        let mut command = uth.command(args);
+        let socket = container.path("docker.sock");
+        command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        uth.wait(command).ok().json()
+    };
+    for target in ["docker:uth-interop", "uth-interop"] {
+        let found = ask(&["inspect", "process", target, "--format", "json"]);
+        assert_eq!(found["pid"].to_string(), container.pid, "{target}");
+    }
+    ask(&["cgroup", "watch", "docker:uth-interop", "--count", "1", "--format", "json"]);
+    let all = ask(&["inspect", "containers", "--format", "json"]);
+    let mut all = all["containers"].as_array().unwrap().iter();
+    let pid: i64 = container.pid.parse().unwrap();
+    let it = all.find(|entry| entry["pid"] == pid).unwrap();
+    assert_eq!(it["owner"]["label"], "docker:uth-interop", "{it:#}");
+    assert_eq!((&it["image"], &it["ports"]), (&"bb:1".into(), &json!([])), "{it:#}");
 }
 
 /// It is one container of the list, with what readlink(1) says; and an ordinary

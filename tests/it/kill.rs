@@ -21,11 +21,25 @@ struct Blow {
     victims: Vec<Role>,
 }
 
+/// How many blows fall at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blows {
+    /// All of them.
+    All,
+    /// One, another at each call: for variants of what is struck with all of them.
+    InTurn,
+}
+
 /// At each call of launcher and init: blows on the one, the other, and both,
 /// before it and after it; or on all of them with the watcher. Where a call
 /// repeats the one before it (26 capabilities are dropped in a row), the blows
-/// take turns.
-fn blows(calls: &[(Role, &'static str)], watcher_too: bool) -> Vec<Blow> {
+/// take turns, each test beginning with another one.
+fn blows(
+    calls: &[(Role, &'static str)],
+    watcher_too: bool,
+    many: Blows,
+    first: usize,
+) -> Vec<Blow> {
     let mut blows = Vec::new();
     for role in [Role::Launcher, Role::Init] {
         let own: Vec<_> = calls.iter().filter(|(whose, _)| *whose == role).collect();
@@ -35,8 +49,8 @@ fn blows(calls: &[(Role, &'static str)], watcher_too: bool) -> Vec<Blow> {
                 *victim == Role::Watcher || calls.iter().any(|(role, _)| role == victim)
             };
             all.retain(|blow| blow.victims.iter().all(there));
-            match n > 0 && own[n - 1] == own[n] {
-                true => blows.push(all[n % all.len()].clone()),
+            match many == Blows::InTurn || n > 0 && own[n - 1] == own[n] {
+                true => blows.push(all[(first + n) % all.len()].clone()),
                 false => blows.extend(all),
             }
         }
@@ -60,13 +74,14 @@ fn blows_at(role: Role, n: usize, watcher_too: bool) -> Vec<Blow> {
 }
 
 /// Strikes every blow, in a few threads with a home each; says what stayed.
-fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: bool) {
+fn strike_all(args: &'static [&'static str], in_a_container: bool, watcher_too: bool, many: Blows) {
     networked(args);
     let first = Bench::new(in_a_container);
     let calls = trace(&first.uth, &first.words(args), None).calls;
     first.put_away();
     assert!(calls.len() > 5, "the tracer saw too little: {calls:?}");
-    let mut all = blows(&calls, watcher_too);
+    let turn = args.iter().flat_map(|word| word.bytes()).map(usize::from).sum::<usize>();
+    let mut all = blows(&calls, watcher_too, many, turn + usize::from(watcher_too));
     if args.contains(&"bridge") {
         // What else its first process does is struck by the test without one.
         let own: Vec<_> = calls.iter().filter(|(whose, _)| *whose == Role::Init).collect();
@@ -222,32 +237,37 @@ const RUN: [&str; 13] = [
 #[test]
 fn killed_anywhere_run_leaves_nothing() {
     need!(root);
-    strike_all(&RUN, false, false);
+    strike_all(&RUN, false, false, Blows::All);
 }
 
 #[test]
 fn killed_anywhere_run_in_a_user_namespace_leaves_nothing() {
     need!(root);
-    strike_all(&["run", "--userns", "--name", "victim", "base", "true"], false, false);
+    strike_all(
+        &["run", "--userns", "--name", "victim", "base", "true"],
+        false,
+        false,
+        Blows::InTurn,
+    );
 }
 
 /// What is kept is kept whole, with its record: `cleanup` finds it.
 #[test]
 fn killed_anywhere_run_keep_leaves_nothing_that_is_not_kept() {
     need!(root);
-    strike_all(&["run", "--keep", "base", "true"], false, false);
+    strike_all(&["run", "--keep", "base", "true"], false, false, Blows::InTurn);
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
     need!(root);
-    strike_all(&["run", "--name", "victim", "base", "true"], false, true);
+    strike_all(&["run", "--name", "victim", "base", "true"], false, true, Blows::All);
 }
 
 #[test]
 fn killed_anywhere_exec_leaves_nothing() {
     need!(root);
-    strike_all(&["exec", "box", "true"], true, false);
+    strike_all(&["exec", "box", "true"], true, false, Blows::All);
 }
 
 macro_rules! need_cgroups {
@@ -261,42 +281,67 @@ macro_rules! need_cgroups {
 #[test]
 fn killed_anywhere_cgroup_limit_leaves_nothing() {
     need_cgroups!();
-    strike_all(&["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"], false, false);
+    strike_all(
+        &["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"],
+        false,
+        false,
+        Blows::All,
+    );
 }
 
 #[test]
 fn killed_anywhere_cgroup_prove_leaves_nothing() {
     need_cgroups!();
-    strike_all(&["cgroup", "prove", "pids"], false, false);
+    strike_all(&["cgroup", "prove", "pids"], false, false, Blows::InTurn);
 }
 
 #[test]
 fn killed_anywhere_run_with_limits_leaves_nothing() {
     need_cgroups!();
-    strike_all(&["run", "--name", "victim", "--memory", "64M", "base", "true"], false, false);
+    strike_all(
+        &["run", "--name", "victim", "--memory", "64M", "base", "true"],
+        false,
+        false,
+        Blows::InTurn,
+    );
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_cgroup_limit_is_cleaned_up() {
     need_cgroups!();
-    strike_all(&["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"], false, true);
+    strike_all(
+        &["cgroup", "limit", "--memory", "64M", "--", "sleep", "0.1"],
+        false,
+        true,
+        Blows::All,
+    );
 }
 
 #[test]
 fn killed_anywhere_race_leaves_nothing() {
-    strike_all(&["sched", "race", "--nice", "0,5", "--seconds", "1"], false, false);
+    strike_all(&["sched", "race", "--nice", "0,5", "--seconds", "1"], false, false, Blows::InTurn);
 }
 
 #[test]
 fn killed_anywhere_race_in_groups_leaves_nothing() {
     need_cgroups!();
-    strike_all(&["sched", "race", "--weight", "100,300", "--seconds", "1"], false, false);
+    strike_all(
+        &["sched", "race", "--weight", "100,300", "--seconds", "1"],
+        false,
+        false,
+        Blows::InTurn,
+    );
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_race_is_cleaned_up() {
     need_cgroups!();
-    strike_all(&["sched", "race", "--weight", "100,300", "--seconds", "1"], false, true);
+    strike_all(
+        &["sched", "race", "--weight", "100,300", "--seconds", "1"],
+        false,
+        true,
+        Blows::InTurn,
+    );
 }
 
 macro_rules! need_real_time {
@@ -309,53 +354,73 @@ macro_rules! need_real_time {
 #[test]
 fn killed_anywhere_rt_leaves_nothing() {
     need_real_time!();
-    strike_all(&["sched", "rt", "--seconds", "2"], false, false);
+    strike_all(&["sched", "rt", "--seconds", "2"], false, false, Blows::InTurn);
 }
 
 #[test]
 fn killed_anywhere_set_changes_all_or_nothing() {
     need!(user_namespace);
-    strike_all(&["sched", "set", "box", "--policy", "batch", "--cpus", "0"], true, false);
+    strike_all(
+        &["sched", "set", "box", "--policy", "batch", "--cpus", "0"],
+        true,
+        false,
+        Blows::All,
+    );
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_set_is_cleaned_up() {
     need!(user_namespace);
-    strike_all(&["sched", "set", "box", "--policy", "batch", "--cpus", "0"], true, true);
+    strike_all(
+        &["sched", "set", "box", "--policy", "batch", "--cpus", "0"],
+        true,
+        true,
+        Blows::InTurn,
+    );
 }
 
 #[test]
 fn killed_anywhere_expose_leaves_a_whole_name_or_none() {
     need!(root);
-    strike_all(&["netns", "expose", "box", "--name", "@"], true, false);
+    strike_all(&["netns", "expose", "box", "--name", "@"], true, false, Blows::All);
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_expose_is_cleaned_up() {
     need!(root);
-    strike_all(&["netns", "expose", "box", "--name", "@"], true, true);
+    strike_all(&["netns", "expose", "box", "--name", "@"], true, true, Blows::InTurn);
 }
 
 #[test]
 fn killed_anywhere_run_on_a_bridge_leaves_nothing() {
     need!(root);
-    strike_all(&["run", "--network", "bridge", "--name", "victim", "base", "true"], false, false);
+    strike_all(
+        &["run", "--network", "bridge", "--name", "victim", "base", "true"],
+        false,
+        false,
+        Blows::All,
+    );
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_run_on_a_bridge_is_cleaned_up() {
     need!(root);
-    strike_all(&["run", "--network", "bridge", "--name", "victim", "base", "true"], false, true);
+    strike_all(
+        &["run", "--network", "bridge", "--name", "victim", "base", "true"],
+        false,
+        true,
+        Blows::InTurn,
+    );
 }
 
 #[test]
 fn killed_anywhere_connect_leaves_all_or_nothing() {
     need!(root);
-    strike_all(&["netns", "connect", "box"], true, false);
+    strike_all(&["netns", "connect", "box"], true, false, Blows::All);
 }
 
 #[test]
 fn killed_anywhere_with_its_watcher_connect_is_cleaned_up() {
     need!(root);
-    strike_all(&["netns", "connect", "box"], true, true);
+    strike_all(&["netns", "connect", "box"], true, true, Blows::InTurn);
 }

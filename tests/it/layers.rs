@@ -119,6 +119,41 @@ $UTH inspect layers $pid --format json >$T/json"#;
     expect("etckept", "/etc/kept", 2.into(), json!([none, none, ["file", true]]));
 }
 
+/// What was mounted later over a layer, or over a part of one, is not the layer.
+#[test]
+fn a_layer_that_is_mounted_over_is_not_read() {
+    need!(user_namespace);
+    need!(tool "perl");
+    let uth = Uth::new();
+    let script = r#"
+look() { $UTH inspect layers $pid --format json >$T/$1; }
+look right
+mount -t tmpfs none $T/base; look empty; mkdir $T/base/etc; echo 9 >$T/base/etc/passwd; look other; umount $T/base
+mount -t tmpfs none $T/base/lib; look part; umount $T/base/lib
+mount -t tmpfs none $T/up; echo 9 >$T/up/new; look upper; umount $T/up
+look again
+"#;
+    in_a_world(&uth, &format!("{OVERLAY}{script}")).ok();
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(uth.home().join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(changes(&read("right")), set(&CHANGED));
+    assert_eq!(changes(&read("again")), set(&CHANGED));
+    for name in ["empty", "other"] {
+        let json = read(name);
+        let error = json["layers"][2]["error"].as_str().unwrap_or_default();
+        assert!(error.contains("mounted there by now"), "{name}: {json:#}");
+        assert!(json["changes"].is_null() && json["changes_error"].is_string(), "{json:#}");
+        assert!(json["layers"][1]["error"].is_null(), "{name}: {json:#}");
+    }
+    let part = read("part");
+    assert!(part["changes_error"].as_str().unwrap().contains("EXDEV"), "{part:#}");
+    let upper = read("upper");
+    assert!(upper["layers"][0]["error"].is_string(), "{upper:#}");
+    assert_eq!(upper["compared"], "merged", "{upper:#}");
+    assert!(!changes(&upper).contains("A /new"), "{upper:#}");
+}
+
 /// What a container of ours says when it has changed everything that it will.
 fn looked_at(uth: &Uth, name: &str) -> Ran {
     let start = Instant::now();

@@ -212,7 +212,7 @@ fn lesson_4_plays_straight_through_and_leaves_nothing() {
     let ran = uth.run(["lesson", "resources", "--auto"]).ok();
     assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
     if crate::skip::root().is_ok() {
-        assert!(ran.stdout.contains("21 of 21 claims hold"), "{}", ran.whole());
+        assert!(ran.stdout.contains("23 of 23 claims hold"), "{}", ran.whole());
     }
     Machine::settles(&uth, &before, Duration::from_secs(5), base_and_progress);
     for by_hand in ["/sys/fs/cgroup/pids/mine", "/sys/fs/cgroup/mine"] {

@@ -16,12 +16,14 @@ mod tracer;
 mod base;
 mod build;
 mod cgroup;
+mod cgroup_rules;
 mod chroot;
 mod commands;
 mod containers;
 mod dissect;
 mod dockerfile;
 mod doctor;
+mod engines;
 mod explain;
 mod fallback;
 #[cfg(target_arch = "x86_64")]

@@ -329,6 +329,45 @@ fn sched_set_is_as_asked_and_comes_back() {
     assert!(!list.contains("thread"), "{list}");
 }
 
+/// A slice of its own (since Linux 6.12) stays, or comes back with the class.
+#[test]
+fn sched_set_gives_a_slice_back() {
+    use under_the_hood::kernel::raw::{sched_getattr, sched_setattr};
+    need_cpus!();
+    need!(sh "a kernel on which a task may ask for a slice",
+        "[ \"$(printf '%s\n' 6.12 $(uname -r) | sort -V | head -n 1)\" = 6.12 ]");
+    let sleepers = Sleepers::start(&["nice -n 0"]);
+    let pid = sleepers.0[0].id().cast_signed();
+    let slice = || sched_getattr(pid).unwrap().sched_runtime;
+    let kernels = slice();
+    let mut own = sched_getattr(pid).unwrap();
+    (own.size, own.sched_runtime) = (size_of::<libc::sched_attr>() as u32, 20_000_000);
+    sched_setattr(pid, &own).unwrap();
+    let uth = Uth::new();
+    let set = |words: &str| {
+        let target = pid.to_string();
+        uth.run(["sched", "set", &target].into_iter().chain(words.split(' '))).ok()
+    };
+    set("--policy batch");
+    assert_eq!(slice(), 20_000_000, "what is not said stays");
+    set("--back");
+    assert_eq!(slice(), 20_000_000);
+    // As if somebody else took it: then it is another by now, and is left alone.
+    set("--policy batch");
+    own.sched_policy = 3;
+    sched_setattr(pid, &libc::sched_attr { sched_runtime: 0, ..own }).unwrap();
+    assert_eq!(slice(), kernels);
+    uth.run(["cleanup"]).ok();
+    assert_eq!(sched_getattr(pid).unwrap().sched_policy, 3);
+    if crate::skip::root().is_ok() && uth.sh("chrt -f 1 true").code == Some(0) {
+        own.sched_policy = 0;
+        sched_setattr(pid, &own).unwrap();
+        set("--policy fifo --priority 1");
+        set("--back");
+        assert_eq!((slice(), sched_getattr(pid).unwrap().sched_policy), (20_000_000, 0));
+    }
+}
+
 /// Not a test: a process that has threads, until its standard input ends.
 #[test]
 #[ignore = "what the next test starts"]
@@ -474,6 +513,28 @@ fn sched_set_names_a_group_without_a_real_time_budget() {
     let refused = refused.one_error(1);
     assert!(refused.stderr.contains("cpu.rt_runtime_us is 0"), "{}", refused.whole());
     granted.ok();
+}
+
+/// Nor can it be tried from such a group: then it is said where it can, and
+/// typed so it is seen.
+#[test]
+fn sched_rt_says_where_it_can_be_seen() {
+    need!(root);
+    need_cpus!();
+    need!(sh "CONFIG_RT_GROUP_SCHED", "test -e /sys/fs/cgroup/cpu/cpu.rt_runtime_us && chrt -f 1 true");
+    let group = "/sys/fs/cgroup/cpu/test-no-budget";
+    std::fs::create_dir(group).unwrap();
+    let uth = Uth::new();
+    let ran = uth.sh(&format!("echo $$ >{group}/cgroup.procs; exec $UTH sched rt --seconds 2"));
+    let typed = ran.stderr.lines().find(|line| line.starts_with("sh -c"));
+    let typed = typed
+        .unwrap_or_default()
+        .replace("under-the-hood sched rt", "\"$UTH\" sched rt --seconds 2");
+    let again = uth.sh(&format!("echo $$ >{group}/cgroup.procs; {typed}"));
+    std::fs::remove_dir(group).unwrap();
+    let ran = ran.one_error(1);
+    assert!(ran.stderr.contains("cpu.rt_runtime_us is 0"), "{}", ran.whole());
+    assert!(again.ok().stdout.contains("Tried on CPU"), "{}", ran.whole());
 }
 
 /// What keeps real-time tasks in check is read, and is what is in force.

@@ -35,7 +35,7 @@ fn inside_with(user: &str, options: &[&str], script: &str) -> Ran {
     ]);
     vm.args(options).args(["--", "sh", "-c", script]);
     // Without hardware to help, everything in there takes some ten times as long.
-    uth.wait_for(vm, Duration::from_secs(300))
+    uth.wait_for(vm, Duration::from_secs(600))
 }
 
 macro_rules! need_static {
@@ -45,11 +45,27 @@ macro_rules! need_static {
     };
 }
 
-/// A lesson holds every claim (`least` of them or more); what an ordinary user
-/// cannot test is said to be so. `verify` would play it all once more.
-fn lesson_as(user: &str, lesson: u8, least: usize, before: &str) {
-    holds(&inside(user, &format!("{before} $UTH lesson {lesson} --auto")), user, least);
+/// Lessons hold every claim (`least` of them or more), one after the other in one
+/// machine, each after its script; what an ordinary user cannot test is said to be
+/// so. `verify` would play it all once more.
+fn lessons_as(user: &str, lessons: &[(u8, usize, &str)]) {
+    let play = |(lesson, _, before): &(u8, usize, &str)| {
+        format!("{before}\n$UTH lesson {lesson} --auto 2>&1; echo \"{END}$?\"\n")
+    };
+    let ran = inside(user, &lessons.iter().map(play).collect::<String>());
+    let parts: Vec<_> = ran.stdout.split(END).collect();
+    assert_eq!(parts.len(), lessons.len() + 1, "{}", ran.whole());
+    for (number, (_, least, _)) in lessons.iter().enumerate() {
+        // The exit code of each stands at the beginning of the next one's part.
+        let code = parts[number + 1].lines().next().and_then(|line| line.parse().ok());
+        let mut ran = ran.clone();
+        (ran.stdout, ran.code) = (parts[number].to_owned(), code);
+        holds(&ran, user, *least);
+    }
 }
+
+/// What stands between the lessons; the exit code follows.
+const END: &str = "=== the lesson ended with ";
 
 fn holds(ran: &Ran, user: &str, least: usize) {
     let end = regex::Regex::new(r"(\d+) of (\d+) claims hold on this machine(?:, (\d+) cannot)?");
@@ -77,18 +93,24 @@ $UTH chroot --or-base alpine true 2>&1 | grep -q 'no network needed'
 
 #[test]
 #[ignore = "boots a virtual machine"]
-fn lesson_3_plays_without_a_network_vm() {
+fn lessons_1_and_2_play_for_root_vm() {
     need_static!();
-    lesson_as("root", 3, 12, "");
-    lesson_as("learner", 3, 12, "");
+    lessons_as("root", &[(1, 10, ""), (2, 10, "")]);
 }
 
 #[test]
 #[ignore = "boots a virtual machine"]
-fn lesson_3_plays_with_a_mirror_vm() {
+fn lessons_1_and_2_play_for_an_ordinary_user_vm() {
     need_static!();
-    lesson_as("root", 3, 12, MIRROR);
-    lesson_as("learner", 3, 12, MIRROR);
+    lessons_as("learner", &[(1, 10, ""), (2, 10, "")]);
+}
+
+/// Without a network, and then with one: a mirror.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn lesson_3_plays_for_root_vm() {
+    need_static!();
+    lessons_as("root", &[(3, 12, ""), (3, 12, MIRROR)]);
 }
 
 /// No registry can be reached in there: it says so, and goes on with base.
@@ -108,30 +130,9 @@ fn lesson_5_plays_for_an_ordinary_user_vm() {
 
 #[test]
 #[ignore = "boots a virtual machine"]
-fn lesson_1_plays_for_an_ordinary_user() {
+fn lesson_3_plays_for_an_ordinary_user_vm() {
     need_static!();
-    lesson_as("learner", 1, 10, "");
-}
-
-#[test]
-#[ignore = "boots a virtual machine"]
-fn lesson_1_plays_for_root() {
-    need_static!();
-    lesson_as("root", 1, 10, "");
-}
-
-#[test]
-#[ignore = "boots a virtual machine"]
-fn lesson_2_plays_for_an_ordinary_user_vm() {
-    need_static!();
-    lesson_as("learner", 2, 10, "");
-}
-
-#[test]
-#[ignore = "boots a virtual machine"]
-fn lesson_2_plays_for_root_vm() {
-    need_static!();
-    lesson_as("root", 2, 10, "");
+    lessons_as("learner", &[(3, 12, ""), (3, 12, MIRROR)]);
 }
 
 /// Where /dev/net/tun is open to everybody and the user has a range of ids.
@@ -413,6 +414,32 @@ fn a_disk_is_held_to_its_rate_vm() {
     let proof = &ran.json()["proofs"][0];
     assert_eq!(proof["verdict"], "holds", "{}", ran.whole());
     assert!(proof["usage"]["read_bytes"].as_u64().unwrap() >= 4 << 20, "{}", ran.whole());
+}
+
+/// Version 2, where the groups of a race are weighed by cpu.weight, and Linux 6.1,
+/// where RT throttling keeps the rest of a CPU; an ordinary user is told the rule.
+#[test]
+#[ignore = "boots a virtual machine"]
+fn sched_race_and_rt_of_version_2_vm() {
+    need_static!();
+    let script = format!(
+        "{STATE} state >before; $UTH sched rt --seconds 2 --format json; \
+         $UTH sched race --weight 100,300 --seconds 2 --format json; state >after; cmp before after >&2; \
+         runuser -u learner -- $UTH sched rt >&2 || echo '{{\"refused\":true}}'"
+    );
+    let ran = inside("root", &script).ok();
+    let values = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<serde_json::Value>();
+    let values: Vec<_> = values.map(|value| value.unwrap()).collect();
+    assert_eq!(values.len(), 3, "{}", ran.whole());
+    assert_eq!(values[0]["mechanism"], "rt-throttling", "{}", ran.whole());
+    // Starving would be 0, sharing as equals a half.
+    let left = values[0]["experiment"]["left_share"].as_f64().unwrap();
+    assert!((0.02..0.3).contains(&left), "{}", ran.whole());
+    assert_eq!(values[1]["weights_of"], "cgroup");
+    let racer = |n: usize, key: &str| values[1]["racers"][n][key].as_f64().unwrap();
+    assert_eq!((racer(0, "predicted"), racer(1, "predicted")), (0.25, 0.75));
+    assert!(racer(1, "share") > 2.0 * racer(0, "share"), "{}", ran.whole());
+    assert!(ran.stderr.contains("RLIMIT_RTPRIO"), "{}", ran.whole());
 }
 
 /// Each refusal is told by the rule that was hit.

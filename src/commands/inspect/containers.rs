@@ -6,9 +6,10 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::{as_root, ns, owner_json, sections};
-use crate::container::engines::Detective;
+use crate::container::engines::state::{self, Heard, Said};
+use crate::container::engines::{Detective, Engine};
 use crate::container::survey::{self, Seen, What};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::namespace::{self, Census, Kind};
 use crate::kernel::process::{self, IdMap, Users};
 use crate::ui::{Align, Column, Screen, Table, Value};
@@ -22,6 +23,8 @@ struct Row {
     uid_map: Option<Vec<IdMap>>,
     /// Who its root is outside.
     root: Option<String>,
+    /// What its engine says of it.
+    said: Option<Said>,
 }
 
 const CONTAINER: Column<Row> = Column {
@@ -72,6 +75,18 @@ const COMMAND: Column<Row> = Column {
     help: "What its first process runs",
     value: |row| Value::Text(row.command.clone()),
 };
+const IMAGE: Column<Row> = Column {
+    name: "IMAGE",
+    align: Align::Left,
+    help: "The image that it was started from, by its engine's own word",
+    value: |row| Value::maybe(row.said.as_ref().and_then(|said| said.image.clone())),
+};
+const PORTS: Column<Row> = Column {
+    name: "PORTS",
+    align: Align::Left,
+    help: "Ports of the host that lead to it, likewise",
+    value: |row| Value::maybe(row.ports()),
+};
 const EVIDENCE: Column<Row> = Column {
     name: "KNOWN BY",
     align: Align::Left,
@@ -81,8 +96,9 @@ const EVIDENCE: Column<Row> = Column {
 const TABLE: Table<Row> = Table(&[CONTAINER, PID, SINCE, NPROCS, OWN, COMMAND]);
 const OTHERS: Table<Row> = Table(&[WHAT, PID, SINCE, NPROCS, OWN, COMMAND]);
 const SIGNS: Table<Row> = Table(&[PID, ROOT, EVIDENCE]);
+const IMAGES: Table<Row> = Table(&[PID, IMAGE, PORTS]);
 const WHOLE: Table<Row> =
-    Table(&[CONTAINER, WHAT, PID, SINCE, NPROCS, OWN, ROOT, COMMAND, EVIDENCE]);
+    Table(&[CONTAINER, WHAT, PID, SINCE, NPROCS, OWN, ROOT, COMMAND, IMAGE, PORTS, EVIDENCE]);
 
 /// What the columns say, for `--help`.
 pub(super) fn columns() -> String {
@@ -93,10 +109,15 @@ pub(super) fn columns() -> String {
 pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
     let mut detective = Detective::new(proc)?;
     let census = namespace::census(proc)?;
-    let seen = survey::survey(proc, &census, &mut detective);
-    let rows = rows(proc, seen);
+    let mut seen = survey::survey(proc, &census, &mut detective);
+    let heard = state::ask(seen.iter().filter_map(Seen::found));
+    seen.iter_mut().filter_map(Seen::found_mut).for_each(|found| heard.name(found));
+    let rows = rows(proc, seen, &heard);
     if screen.json_wanted() {
-        screen.json(&json(&rows, &census, &detective, process::hidden(proc)))?;
+        let mut value = json(&rows, &census, &detective, process::hidden(proc));
+        let silent = |(engine, error): &(Engine, Error)| json!({ "engine": engine.name(), "error": error.to_string() });
+        value["silent_engines"] = heard.silent.iter().map(silent).collect();
+        screen.json(&value)?;
         return Ok(0);
     }
     let (containers, others): (Vec<_>, Vec<_>) =
@@ -129,6 +150,9 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
         let what = "we know only what everybody may: cgroup, ancestors, process numbers.";
         screen.note(&format!("{closed} {what} {}", as_root("containers")));
     }
+    if let Some(silence) = heard.silence() {
+        screen.note(&silence);
+    }
     ns::say_how_it_was_looked_at(&detective, process::hidden(proc), screen);
     Ok(0)
 }
@@ -143,14 +167,19 @@ fn show(table: &Table<Row>, rows: &[Row], screen: &mut Screen) -> Result<()> {
     }
     screen.table(table, rows)?;
     screen.out("")?;
-    screen.hanging(&SIGNS, rows)
+    screen.hanging(&SIGNS, rows)?;
+    if rows.iter().all(|row| row.said.is_none()) {
+        return Ok(());
+    }
+    screen.out("")?;
+    screen.hanging(&IMAGES, rows)
 }
 
 fn is_first(name: &str) -> bool {
     [CONTAINER.name, WHAT.name].contains(&name)
 }
 
-fn rows(proc: &Path, seen: Vec<Seen>) -> Vec<Row> {
+fn rows(proc: &Path, seen: Vec<Seen>, heard: &Heard) -> Vec<Row> {
     let users = Users::read(Path::new("/etc/passwd"));
     let (boot, now) = (process::boot_time(proc).ok(), process::now());
     let row = |seen: Seen| {
@@ -166,6 +195,7 @@ fn rows(proc: &Path, seen: Vec<Seen>) -> Vec<Row> {
             command: process::command(proc, seen.pid, comm),
             root: uid_map.as_ref().and_then(outside),
             uid_map,
+            said: seen.found().and_then(|found| heard.of(found)).cloned(),
             seen,
         }
     };
@@ -219,6 +249,10 @@ fn json(rows: &[Row], census: &Census, detective: &Detective, hidden: bool) -> J
 }
 
 impl Row {
+    fn ports(&self) -> Option<String> {
+        self.said.as_ref().filter(|said| !said.ports.is_empty()).map(|said| said.ports.join(", "))
+    }
+
     fn json(&self) -> Json {
         let ids = self.seen.ids.iter().map(|id| (id.kind.name().to_owned(), json!(id.inode)));
         json!({
@@ -233,6 +267,8 @@ impl Row {
             "uid_map": self.uid_map,
             "root_is": self.root,
             "command": self.command,
+            "image": self.said.as_ref().and_then(|said| said.image.clone()),
+            "ports": self.said.as_ref().map(|said| said.ports.clone()),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::container::race::{self, Outcome, Racer, Request};
 use crate::effect::Policy;
 use crate::error::{Error, Result};
 use crate::kernel::cgroup::unit::time;
-use crate::kernel::scheduler::realtime::{Budget, FairServer, Guard, Mechanism};
+use crate::kernel::scheduler::realtime::{self, Budget, FairServer, Guard, Mechanism};
 use crate::kernel::scheduler::{Class, affinity};
 use crate::ui::Screen;
 
@@ -40,9 +40,33 @@ pub fn run(proc: &Path, args: &Rt, global: &Global, screen: &mut Screen) -> Resu
         Ok((cpu, outcome)) => report(&guard, Some((cpu, &outcome)), screen).map(|()| 0),
         Err(error) => {
             report(&guard, None, screen)?;
-            Err(error)
+            Err(elsewhere(error, &guard))
         }
     }
+}
+
+/// Where the group of this shell has no real-time budget, one above it has, and
+/// there it can be seen all the same.
+fn elsewhere(error: Error, guard: &Guard) -> Error {
+    let none = |budget: &Budget| budget.runtime == Some(0);
+    let Some((file, _)) = guard.group.as_ref().filter(|(_, budget)| none(budget)) else {
+        return error;
+    };
+    let hint = error.hint.clone().unwrap_or_default();
+    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+    let typed = |group: &Path| {
+        let group = group.display();
+        format!("{sudo}sh -c 'echo $$ >{group}/cgroup.procs; under-the-hood sched rt'")
+    };
+    error.hint(match realtime::budgeted(file) {
+        Some(group) => format!(
+            "{hint}\nTo see it all the same, try it from the group above that has a budget:\n{}",
+            typed(&group)
+        ),
+        None => format!(
+            "{hint}\nNo group above it that can be seen from here has one: try it outside of this container."
+        ),
+    })
 }
 
 /// The experiment, unless it could not end well.

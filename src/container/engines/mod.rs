@@ -1,9 +1,11 @@
 //! Which container a process belongs to, by what the kernel shows of it: its
 //! cgroup's path and the command lines of its ancestors. No engine is asked,
-//! so this works for any of them, and when none of them runs.
+//! so this works for any of them, and when none of them runs. What only the engine
+//! knows (the name of a container of Docker's, images, ports) is added by [`state`].
 
 mod ancestors;
 mod cgroup_path;
+pub mod state;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

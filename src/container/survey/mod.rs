@@ -72,6 +72,14 @@ impl Seen {
         }
     }
 
+    /// The same, to add what only the engine knows.
+    pub fn found_mut(&mut self) -> Option<&mut Found> {
+        match &mut self.verdict.owner {
+            Owner::Container(found) => Some(found),
+            Owner::Host | Owner::Unknown => None,
+        }
+    }
+
     /// Whether more of this one was seen already.
     fn same(&self, found: &Found) -> bool {
         self.found().is_some_and(|known| named(known) && known.same(found))

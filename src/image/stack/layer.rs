@@ -77,6 +77,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Layer {
     directory: OwnedFd,
+    device: u64,
     marks: Marks,
 }
 
@@ -84,7 +85,8 @@ impl Layer {
     /// The layer in this directory; links in its own path are followed, as when it was mounted.
     pub fn open(path: &Path, marks: Marks) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { directory: openat(CWD, path, flags, Mode::empty())?, marks })
+        let directory = openat(CWD, path, flags, Mode::empty())?;
+        Ok(Self { device: fstat(&directory)?.st_dev, directory, marks })
     }
 
     /// What is at a path. It is gone through name by name and no link is
@@ -129,6 +131,11 @@ impl Layer {
         }
         let Some(found) = stat(directory, name)? else { return Ok(Here::Nothing) };
         match FileType::from_raw_mode(found.st_mode) {
+            // Something is mounted over a part of the layer, and overlayfs, which never
+            // crosses a mount, shows what is below it.
+            FileType::Directory if self.marks != Marks::None && found.st_dev != self.device => {
+                Err(Errno::XDEV)
+            }
             FileType::Directory => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let fd = openat(directory, name, flags, Mode::empty())?;

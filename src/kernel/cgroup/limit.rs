@@ -172,9 +172,36 @@ fn top(directory: &Path) -> Vec<String> {
 }
 
 fn missing(controller: &str) -> Error {
+    let known = fs::read_to_string("/proc/cgroups").unwrap_or_default();
     Error::cannot(format!("no cgroup hierarchy here has the controller {controller}")).hint(
-        "`under-the-hood doctor` lists the controllers of this kernel and where each is mounted.",
+        format!(
+            "{} `under-the-hood doctor` lists where each is mounted.",
+            elsewhere(controller, &known)
+        ),
     )
+}
+
+/// Where a controller is that no hierarchy here has, by /proc/cgroups: name,
+/// hierarchy of version 1 (0: none), groups in it, whether it is switched on.
+fn elsewhere(controller: &str, known: &str) -> String {
+    let line = known.lines().find(|line| line.split('\t').next() == Some(controller));
+    let fields: Vec<_> = line.into_iter().flat_map(|line| line.split('\t')).collect();
+    match (fields.get(1).copied(), fields.get(3).copied()) {
+        (_, Some("0")) => format!(
+            "It was switched off when this kernel was started (cgroup_disable={controller})."
+        ),
+        (Some("0"), _) => "No hierarchy of version 1 has it, so it is version 2's, which is not \
+             mounted here: `mount -t cgroup2 none /sys/fs/cgroup`."
+            .to_owned(),
+        (Some(number), _) => format!(
+            "It is in use elsewhere: a controller is in one hierarchy at a time, and this one is in \
+             number {number} of version 1, which is not mounted here. Whoever wants it in another \
+             gets EBUSY until that one is empty and unmounted everywhere."
+        ),
+        (None, _) => {
+            "This kernel was built without it, or knows it under version 2 only.".to_owned()
+        }
+    }
 }
 
 /// Version 1 cannot be handed to an ordinary user safely, and mostly is not.

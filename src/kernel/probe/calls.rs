@@ -9,8 +9,10 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use super::{Verdict, child};
+use crate::effect::Policy;
 use crate::error::{Context, Error, Result};
 use crate::kernel::raw;
+use crate::kernel::scheduler::{Class, affinity, policy};
 
 /// Whether clone3(2) is there (Linux 5.3).
 pub fn clone3() -> Verdict {
@@ -52,6 +54,28 @@ pub fn seccomp() -> Verdict {
     match tried {
         Ok(()) => Verdict::Met,
         Err(error) => Verdict::missing(error.to_string()),
+    }
+}
+
+/// Whether a process may be put into a real-time class, tried with a child, and
+/// whether another CPU stays free meanwhile.
+pub fn real_time() -> Verdict {
+    match affinity::affinity(0) {
+        Ok(cpus) if cpus.len() < 2 => {
+            return Verdict::missing(
+                "there is only one CPU, and it would not be free for anything else",
+            );
+        }
+        Ok(_) => {}
+        Err(error) => return Verdict::missing(error.to_string()),
+    }
+    let fifo = Policy { number: Class::Ff.number(), priority: 1, ..Policy::default() };
+    let tried = child::attempt("becoming a real-time task", Duration::from_secs(3), || {
+        policy::apply(0, &fifo)
+    });
+    match tried {
+        Ok(()) => Verdict::Met,
+        Err(error) => Verdict::Missing { reason: error.to_string(), fix: error.hint },
     }
 }
 

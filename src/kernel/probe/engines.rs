@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{COMMAND, Engine, Verdict, child, identity, tools};
+pub use super::Engine;
+use super::{COMMAND, Verdict, child, identity, tools};
 use crate::error::{Context, Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -72,7 +73,7 @@ pub fn look(engine: Engine, proc: &Path) -> Found {
 }
 
 /// Where an engine listens, the more particular first.
-fn sockets(engine: Engine) -> Vec<PathBuf> {
+pub fn sockets(engine: Engine) -> Vec<PathBuf> {
     let from = |variable: &str, path: &str| {
         let directory = std::env::var_os(variable).map(PathBuf::from)?;
         directory.is_absolute().then(|| directory.join(path))
@@ -204,8 +205,9 @@ fn docker(socket: &Path) -> Result<Docker> {
 }
 
 /// One question to an HTTP server on a socket. HTTP/1.0, so that the answer
-/// ends with the connection and needs no parsing of chunks.
-fn get<T: for<'a> Deserialize<'a>>(socket: &Path, path: &str) -> Result<T> {
+/// ends with the connection and needs no parsing of chunks. It waits for as long as
+/// the other side likes: ask it in a child ([`child::attempt`]).
+pub fn get<T: for<'a> Deserialize<'a>>(socket: &Path, path: &str) -> Result<T> {
     let call = || format!("GET {path} at {}", socket.display());
     let mut stream = connect(socket)?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n");

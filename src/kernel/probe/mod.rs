@@ -5,7 +5,7 @@
 mod calls;
 mod cgroup;
 pub mod child;
-mod engines;
+pub mod engines;
 mod identity;
 mod need;
 mod network;
@@ -291,6 +291,7 @@ fn judge(need: &Need, facts: &Facts) -> Verdict {
         Need::CgroupV2 => facts.cgroups().v2(),
         Need::Limits => cgroup::limits(),
         Need::Namespace(kind) => facts.explain(&facts.namespace(*kind), facts.place()),
+        Need::RealTime => calls::real_time(),
         Need::Seccomp => calls::seccomp(),
         Need::Network => facts.reach(),
         Need::ContainerNetwork => match facts.identity().is_root() {

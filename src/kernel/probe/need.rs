@@ -36,6 +36,8 @@ pub enum Need {
     Limits,
     /// `pid-namespace` and the like: a namespace of this type can be made.
     Namespace(Namespace),
+    /// `real-time`: a process may be put into a real-time class, and another CPU stays free.
+    RealTime,
     /// `seccomp`: the kernel takes seccomp filters.
     Seccomp,
     /// `network`: the registry and the mirror of the lessons answer.
@@ -123,7 +125,7 @@ impl Engine {
 }
 
 /// The needs that are one word.
-const WORDS: [(&str, Need); 12] = [
+const WORDS: [(&str, Need); 13] = [
     ("root", Need::Root),
     ("container", Need::Container),
     ("container-network", Need::ContainerNetwork),
@@ -134,6 +136,7 @@ const WORDS: [(&str, Need); 12] = [
     ("cgroup-v1", Need::CgroupV1),
     ("cgroup-v2", Need::CgroupV2),
     ("limits", Need::Limits),
+    ("real-time", Need::RealTime),
     ("seccomp", Need::Seccomp),
     ("network", Need::Network),
 ];

@@ -17,17 +17,38 @@ const FLAGS: libc::c_int =
 /// How a thread is scheduled; 0 is the caller.
 pub fn policy(tid: i32) -> Result<Policy> {
     let found = raw::sched_getattr(tid).tried(|| format!("sched_getattr({tid})"))?;
-    let deadline = found.sched_policy == Class::Dln.number();
+    let runtime = match found.sched_policy == Class::Dln.number() {
+        true => found.sched_runtime,
+        false => own_slice(found.sched_runtime),
+    };
     Ok(Policy {
         number: found.sched_policy,
         flags: found.sched_flags & u64::from(FLAGS.cast_unsigned()),
         nice: found.sched_nice,
         priority: found.sched_priority,
-        // Since Linux 6.12 an ordinary task's slice stands in this field.
-        runtime: if deadline { found.sched_runtime } else { 0 },
+        runtime,
         deadline: found.sched_deadline,
         period: found.sched_period,
     })
+}
+
+/// Since Linux 6.12 an ordinary task's slice stands where a deadline task has its
+/// runtime, and 0 gives it the kernel's own. So 0 if it is that.
+fn own_slice(slice: u64) -> u64 {
+    if slice == 0 || kernels_slice() == Some(slice) { 0 } else { slice }
+}
+
+/// What a task gets that asks for no slice: asked of the kernel by asking for
+/// none, for a moment, if this thread has one of its own.
+fn kernels_slice() -> Option<u64> {
+    let own = raw::sched_getattr(0).ok()?;
+    let asks = [Class::Ts, Class::B].map(Class::number).contains(&own.sched_policy);
+    let size = size_of::<libc::sched_attr>() as u32;
+    let none = libc::sched_attr { size, sched_runtime: 0, ..own };
+    raw::sched_setattr(0, &none).ok().filter(|()| asks)?;
+    let found = raw::sched_getattr(0).ok();
+    raw::sched_setattr(0, &libc::sched_attr { size, ..own }).ok()?;
+    found.map(|found| found.sched_runtime)
 }
 
 /// sched_setattr(2).
@@ -61,7 +82,7 @@ impl Operation for SetPolicy {
 }
 
 /// Schedules a thread so.
-pub(super) fn apply(tid: i32, to: &Policy) -> Result<()> {
+pub fn apply(tid: i32, to: &Policy) -> Result<()> {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: to.number,
@@ -87,6 +108,7 @@ pub fn call(tid: &str, to: &Policy) -> String {
             to.runtime, to.deadline, to.period
         ),
         Class::Idl => String::new(),
+        _ if to.runtime > 0 => format!(", sched_nice={}, sched_runtime={}", to.nice, to.runtime),
         _ => format!(", sched_nice={}", to.nice),
     };
     format!("sched_setattr({tid}, {{sched_policy={}{numbers}}}, 0)", class.name())
@@ -95,6 +117,8 @@ pub fn call(tid: &str, to: &Policy) -> String {
 /// With the machine's own tools: chrt(1), renice(1).
 pub fn shell(tid: &str, to: &Policy) -> String {
     let Policy { nice, priority, runtime, deadline, period, .. } = to;
+    // chrt knows slices since util-linux 2.41.
+    let slice = if *runtime > 0 { format!(" -T {runtime}") } else { String::new() };
     match Class::of(to.number) {
         Class::Ff => format!("chrt --fifo -p {priority} {tid}"),
         Class::Rr => format!("chrt --rr -p {priority} {tid}"),
@@ -102,7 +126,7 @@ pub fn shell(tid: &str, to: &Policy) -> String {
             format!("chrt --deadline -T {runtime} -D {deadline} -P {period} -p 0 {tid}")
         }
         Class::Idl => format!("chrt --idle -p 0 {tid}"),
-        Class::B => format!("chrt --batch -p 0 {tid}; renice -n {nice} -p {tid}"),
-        _ => format!("chrt --other -p 0 {tid}; renice -n {nice} -p {tid}"),
+        Class::B => format!("chrt --batch{slice} -p 0 {tid}; renice -n {nice} -p {tid}"),
+        _ => format!("chrt --other{slice} -p 0 {tid}; renice -n {nice} -p {tid}"),
     }
 }

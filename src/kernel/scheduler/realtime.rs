@@ -134,6 +134,16 @@ fn group(proc: &Path) -> Option<(PathBuf, Budget)> {
     Some((directory.join("cpu.rt_runtime_us"), budget))
 }
 
+/// The nearest group above that of this file (`cpu.rt_runtime_us`) that has a
+/// real-time budget.
+pub fn budgeted(file: &Path) -> Option<PathBuf> {
+    let has = |directory: &&Path| {
+        let text = fs::read_to_string(directory.join("cpu.rt_runtime_us")).unwrap_or_default();
+        text.trim().parse::<i64>().is_ok_and(|runtime| runtime != 0)
+    };
+    file.ancestors().skip(2).find(has).map(Path::to_owned)
+}
+
 fn server() -> FairServer {
     let release = procfs::sys::kernel::Version::current();
     let old = release.as_ref().is_ok_and(|v| (v.major, v.minor) < (6, 12));

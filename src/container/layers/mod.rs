@@ -1,5 +1,7 @@
 //! What a container's `/` is made of: by what its mount says, whoever made it.
 
+mod verify;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -99,8 +101,36 @@ impl Layers {
         let mut layers = Self { mount, root, overlay, places: Vec::new(), marks, merged, covered };
         if let Some(overlay) = &layers.overlay {
             layers.places = places(overlay, &Roots::of(proc, pid, &layers.mount, &ours));
+            layers.verify();
         }
         Ok(layers)
+    }
+
+    /// What stands at the path of a layer may be another directory by now: then it
+    /// is out of reach.
+    fn verify(&mut self) {
+        // After chroot(2) into a part of it, the mount point is above the root.
+        let point = &self.mount.mount_point;
+        let whole = point == Path::new("/") || *point == self.root;
+        if !whole || self.overlay.as_ref().is_none_or(|overlay| overlay.fuse) {
+            return;
+        }
+        let Ok(merged) = Layer::open(&self.merged, Marks::None) else { return };
+        let is_layer = |place: &Place| matches!(place.role, Role::Upper | Role::Lower);
+        let numbers: Vec<_> =
+            (0..self.places.len()).filter(|at| is_layer(&self.places[*at])).collect();
+        for (n, at) in numbers.iter().enumerate() {
+            let above = numbers[..=n].iter().map(|at| &self.places[*at]);
+            let (found, hidden): (Vec<_>, Vec<_>) = above.partition(|place| place.found.is_ok());
+            let Ok(path) = &self.places[*at].found else { continue };
+            let Ok(layers) = found.iter().map(|place| self.open(place)).collect() else { continue };
+            let (stack, hidden) = (Stack(layers), !hidden.is_empty());
+            let verifier =
+                verify::Verifier { stack: &stack, merged: &merged, covered: &self.covered, hidden };
+            if let Err(error) = verifier.check(found.len() - 1, path) {
+                self.places[*at].found = Err(error);
+            }
+        }
     }
 
     /// The directories of a role.

@@ -1,0 +1,124 @@
+//! What engines say of their containers: names, images, ports. Here a program
+//! stands in for Docker's daemon, and says what it should not, too, or nothing;
+//! the real engines are in interop.rs.
+
+use serde_json::Value;
+
+use crate::harness::{Ran, Uth};
+use crate::inspect::in_a_world;
+
+/// Processes with Docker's and Podman's signs (the command lines of their
+/// monitors), and a socket at which $T/answer is what is answered; where that is
+/// not there, nothing ever is.
+const ENGINES: &str = r#"
+export DOCKER_HOST=unix://$T/docker.sock
+id() { printf "a%063d" $1; }
+perl=$(command -v perl)
+ln -s $perl $T/containerd-shim-runc-v2; ln -s $perl $T/conmon
+echo 'system("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sleep", "60")' >$T/shim
+$T/containerd-shim-runc-v2 $T/shim -namespace moby -id $(id 11) & shim=$!
+$T/containerd-shim-runc-v2 $T/shim -namespace moby -id $(id 12) & other=$!
+$T/conmon $T/shim -n box -c $(id 31) & conmon=$!
+first() { until first=$(pgrep -P $(pgrep -P $1)) && [ "$(cat /proc/$first/comm)" = sleep ]; do sleep 0.01; done 2>/dev/null; echo $first; }
+for it in $shim $other $conmon; do first $it; done >$T/pids
+cat >$T/daemon <<'P'
+use IO::Socket::UNIX;
+$s = IO::Socket::UNIX->new(Local => "$ARGV[0]/docker.sock", Listen => 9) or die;
+while ($c = $s->accept) {
+  if (open F, "<", "$ARGV[0]/answer") { local $/; $r = ""; sysread $c, $r, 4096; print $c <F>; close F; close $c }
+  else { push @kept, $c }
+}
+P
+perl $T/daemon $T & until [ -S $T/docker.sock ]; do sleep 0.01; done
+answer() { printf 'HTTP/1.0 200 OK\r\n\r\n%s' "$1" >$T/answer; }
+right() { answer '[{"Id":"'$(id 11)'","Names":["/web"],"Image":"httpd:2.4","Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}]},
+  {"Id":"'$(id 12)'","Names":["/box"],"Image":"evil\u001b[2J"}]'; }
+"#;
+
+macro_rules! need_engines {
+    () => {
+        need!(root);
+        need!(tool "perl");
+    };
+}
+
+fn pids(uth: &Uth) -> Vec<i64> {
+    let text = std::fs::read_to_string(uth.home().join("pids")).unwrap();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn values(ran: &Ran) -> Vec<Value> {
+    let values = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<Value>();
+    values.map(|value| value.unwrap()).collect()
+}
+
+#[test]
+fn names_that_only_the_engine_knows_are_targets() {
+    need_engines!();
+    let uth = Uth::new();
+    let looks = r#"
+right
+for target in web docker:web docker:box podman:box $(id 11 | cut -c 1-63)1 docker:$(id 12); do
+  $UTH inspect process $target --format json
+done
+$UTH inspect containers --format json
+$UTH inspect containers >&2
+! $UTH inspect process box 2>$T/ambiguous
+! $UTH inspect process a000 2>$T/prefix
+! $UTH inspect process podman:web 2>$T/none"#;
+    let ran = in_a_world(&uth, &format!("{ENGINES}{looks}")).ok();
+    let (values, pids) = (values(&ran), pids(&uth));
+    let found: Vec<_> = values[..6].iter().map(|value| value["pid"].as_i64().unwrap()).collect();
+    assert_eq!(found, [pids[0], pids[0], pids[1], pids[2], pids[0], pids[1]], "{}", ran.whole());
+    let list = values[6]["containers"].as_array().unwrap();
+    let of = |pid: i64| list.iter().find(|entry| entry["pid"] == pid).unwrap();
+    let web = of(pids[0]);
+    assert_eq!(web["owner"]["label"], "docker:web", "{web:#}");
+    assert_eq!(web["image"], "httpd:2.4", "{web:#}");
+    assert_eq!(web["ports"], serde_json::json!(["0.0.0.0:8080->80/tcp"]), "{web:#}");
+    assert_eq!(of(pids[1])["owner"]["label"], "docker:box");
+    assert!(!ran.stderr.contains('\u{1b}') && ran.stderr.contains("httpd:2.4"), "{}", ran.whole());
+    let read = |name: &str| std::fs::read_to_string(uth.home().join(name)).unwrap();
+    for name in ["ambiguous", "prefix"] {
+        let said = read(name);
+        assert!(said.contains("more than one"), "{said}");
+        assert!(said.contains("docker:box") && said.contains("podman:box"), "{said}");
+    }
+    assert!(read("none").contains("no container podman:web"), "{}", read("none"));
+}
+
+/// It answers with garbage, or with an error, or cuts its answer, or is not there,
+/// or never answers at all: what the kernel knows is shown all the same, in time,
+/// and it is said what is not.
+#[test]
+fn an_engine_that_answers_nothing_of_use_is_said_to() {
+    need_engines!();
+    let uth = Uth::new();
+    let looks = r#"
+try() {
+  timeout 30 $UTH inspect process docker:$(id 11) --format json
+  timeout 30 $UTH inspect containers --format json
+  if timeout 30 $UTH inspect process docker:web 2>$T/$1; then echo "$1 was found" >&2; exit 1; fi
+}
+printf 'SSH-2.0-OpenSSH\r\n' >$T/answer; try garbage
+answer '{"Id": [[['; try cut
+answer '{"message": "x"}'; try other
+printf 'HTTP/1.0 500 Oh\r\n\r\n\033[2J' >$T/answer; try error
+rm $T/answer; try never
+rm $T/docker.sock; try gone"#;
+    let ran = in_a_world(&uth, &format!("{ENGINES}{looks}")).ok();
+    let (values, pids) = (values(&ran), pids(&uth));
+    assert_eq!(values.len(), 12, "{}", ran.whole());
+    for (at, how) in ["garbage", "cut", "other", "error", "never", "gone"].iter().enumerate() {
+        let (one, all) = (&values[at * 2], &values[at * 2 + 1]);
+        assert_eq!(one["pid"], pids[0], "{how}: {one:#}");
+        let listed = all["containers"].as_array().unwrap();
+        assert!(listed.iter().any(|entry| entry["pid"] == pids[0]), "{how}: {all:#}");
+        let silent = all["silent_engines"].as_array().unwrap();
+        assert!(silent.iter().any(|one| one["engine"] == "docker"), "{how}: {all:#}");
+        let said = std::fs::read_to_string(uth.home().join(how)).unwrap();
+        assert!(said.contains("Error: no container docker:web"), "{how}: {said}");
+        assert!(said.contains("docker says nothing"), "{how}: {said}");
+        assert!(!said.contains('\u{1b}') && !said.contains("panicked"), "{how}: {said}");
+    }
+}
