@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
-use crate::kernel::raw;
+use crate::kernel::{raw, standby};
 use crate::ui::{ColorChoice, Format, Screen, Settings};
 use crate::{commands, error};
 
@@ -14,8 +14,10 @@ use crate::{commands, error};
 pub fn main() -> ExitCode {
     raw::default_sigpipe();
     // In a container every moment counts, and there is nothing to parse.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "__init") {
-        return ExitCode::from(commands::container::init());
+    match std::env::args_os().nth(1) {
+        Some(word) if word == "__init" => return ExitCode::from(commands::container::init()),
+        Some(word) if word == standby::COMMAND => return ExitCode::from(standby::watch()),
+        _ => {}
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -17,13 +17,14 @@ use std::path::{Path, PathBuf};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags, fstat, mkdirat, openat};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 
 const NAME: &str = "under-the-hood";
 
 /// One of the four places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Images and root file systems: survive a reboot.
     Data,

@@ -24,7 +24,7 @@ use crate::image::store::Lease;
 use crate::kernel::cgroup::limit::Limits;
 use crate::kernel::in_root::Kind;
 use crate::kernel::op::{self, Slots, World, perform_all};
-use crate::kernel::watcher::{Status, Watch};
+use crate::kernel::watcher::Status;
 use crate::step::{Actor, Observer, Step};
 
 /// What is called by this name in there.
@@ -83,8 +83,8 @@ pub fn run(
     registry::directory()?;
     home::open(Place::Data, work::DIRECTORY)?;
     let below = work::stack(&rootfs)?;
-    let mut watch =
-        Watch::start(Place::Data, &format!("image build: RUN {}", command.argv.join(" ")))?;
+    let title = format!("image build: RUN {}", command.argv.join(" "));
+    let mut watch = launch::stand_by(machine, observer)?.begin(Place::Data, &title)?;
     let result = (|| {
         let (own, ops) = work::changes(watch.token())?;
         let mut slots = Slots::default();

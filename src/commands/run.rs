@@ -9,7 +9,7 @@ use crate::commands::image::{either, pull};
 use crate::commands::limits::{ask_systemd, must_ask, of_run};
 use crate::commands::rights::{rights, warn_of_power, with_user_namespace};
 use crate::container::kept;
-use crate::container::launch::{Outcome, launch, watch};
+use crate::container::launch::{Outcome, launch, stand_by, watch};
 use crate::container::machine::Machine;
 use crate::container::network::bridge;
 use crate::container::passwd::{Accounts, User};
@@ -56,6 +56,10 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     if args.keep {
         keeping_is_possible(&machine)?;
     }
+    let standby = match global.dry_run {
+        true => None,
+        false => Some(stand_by(&machine, screen).map_err(before_the_command)?),
+    };
     let rights = rights(&args.rights, &machine).map_err(before_the_command)?;
     let network = network(&args.network, &machine)?;
     warn_of_power(&args.rights, &rights, &machine, screen);
@@ -80,11 +84,11 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
         }
     };
     let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
-    if global.dry_run {
+    let Some(standby) = standby else {
         return dry_run(args, asked, &image, &machine, screen);
-    }
+    };
     let rootfs = image.make(screen).map_err(before_the_command)?;
-    let watch = watch(&typed(args), args.keep).map_err(before_the_command)?;
+    let watch = watch(standby, &typed(args), args.keep).map_err(before_the_command)?;
     let spec = spec(args, asked, watch.token().to_owned(), rootfs)?;
     match launch(&spec, &machine, watch, screen).map_err(before_the_command)? {
         Outcome::Running(container) => {

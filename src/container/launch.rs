@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::container::attach::{Ending, attach, hold_signals, release_signals, until_the_end};
 use crate::container::machine::Machine;
 use crate::container::network::{bridge, place};
-use crate::container::plan::{NAMES, Plan, TREE};
+use crate::container::plan::{self, NAMES, Plan, TREE};
 use crate::container::spec::{Network, NetworkKind, Process, Spec, clash, usage};
 use crate::container::tried;
 use crate::container::{kept, logs, registry};
@@ -21,6 +21,7 @@ use crate::kernel::netlink::nft::Forward;
 use crate::kernel::netns::NET;
 use crate::kernel::op::{Slots, World, perform_all};
 use crate::kernel::pidfd::PidFd;
+use crate::kernel::standby::{Standby, become_watcher};
 use crate::kernel::watcher::{Status, Watch};
 use crate::step::{Actor, Observer, Step};
 
@@ -53,14 +54,23 @@ impl Detachable {
     }
 }
 
+/// The watcher of a container, which gets ready while the rest is planned. Must be
+/// called while the program is single-threaded.
+pub fn stand_by(machine: &Machine, observer: &mut dyn Observer) -> Result<Standby> {
+    let mut slots = Slots::default();
+    let mut world = World::new(&mut slots);
+    perform_all(&plan::sealed(machine), Actor::Launcher, &mut world, observer)?;
+    Standby::fork(world.fds.remove("binary"))
+}
+
 /// Begins the journal of a container; its token is the container's id. What is
 /// to be kept survives a reboot, and so does its journal.
-pub fn watch(command: &str, keep: bool) -> Result<Watch> {
+pub fn watch(standby: Standby, command: &str, keep: bool) -> Result<Watch> {
     registry::directory()?;
     if keep {
         kept::directory()?;
     }
-    Watch::start(if keep { Place::Data } else { Place::Run }, command)
+    standby.begin(if keep { Place::Data } else { Place::Run }, command)
 }
 
 /// Starts the container, and stays with it unless it is detached.
@@ -76,7 +86,8 @@ pub fn launch(
         true => logged_streams()?,
         false => (standard_streams(&spec.process)?, None),
     };
-    let started = start(spec, plan, &mut watch, streams, observer)
+    let stays = !spec.process.detached;
+    let started = start(spec, plan, &mut watch, streams, stays, observer)
         .inspect(|_| tried::remember(machine.tried))
         .map(|started| Started { output: started.output.or(pipe), ..started });
     match started {
@@ -91,7 +102,6 @@ pub fn launch(
             Ok(Outcome::Running(Detachable { watch, output: started.output, log }))
         }
         Ok(started) => {
-            watch.wait()?;
             let mut ending = ByWatch(watch);
             let status = attach(&started.process, started.output, &mut ending, observer)?;
             Ok(Outcome::Ended(status, ending.0.end()))
@@ -112,7 +122,7 @@ pub fn step(
     let plan = Plan::new(spec, machine)?;
     hold_signals()?;
     let status = (|| {
-        let started = start(spec, plan, watch, streams, observer)
+        let started = start(spec, plan, watch, streams, false, observer)
             .inspect(|_| tried::remember(machine.tried))
             .inspect_err(tried::reconsider)?;
         watch.wait_to_look()?;
@@ -128,11 +138,13 @@ struct Started {
     output: Option<OwnedFd>,
 }
 
+/// `stays`: all that the launcher does from here on is to wait.
 fn start(
     spec: &Spec,
     plan: Plan,
     watch: &mut Watch,
     streams: Vec<OwnedFd>,
+    stays: bool,
     observer: &mut dyn Observer,
 ) -> Result<Started> {
     let (ours, theirs) = Channel::pair()?;
@@ -152,11 +164,17 @@ fn start(
     world.watch = Some(watch);
     let told = observer.wants_steps();
     let result = (|| {
+        if told && plan.is_sealed() {
+            world.watch()?.greet()?;
+            observer.step(&Step { result: Some(Ok("0".to_owned())), ..become_watcher() });
+        }
         perform_all(&plan.birth, Actor::Launcher, &mut world, observer)?;
         let process = PidFd::open(world.slots.number("pid")?)?;
-        // It becomes `__init` while we see to the rest out here.
-        let (slots, fds) = (world.slots.clone(), Vec::new());
-        ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &[])?;
+        let net = joined.as_ref().map(|place| place.file.as_fd());
+        // It begins while we see to the rest out here.
+        let handed: Vec<_> = net.into_iter().collect();
+        let (slots, fds) = (world.slots.clone(), vec![NET.to_owned(); handed.len()]);
+        ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &handed)?;
         perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
         world.fds.remove(lease::LOCK);
         drop(lock);
@@ -166,7 +184,7 @@ fn start(
             ("parent", Some(parent.as_fd())),
             (TREE, tree.as_ref().map(AsFd::as_fd)),
             (NAMES, names.as_ref().map(AsFd::as_fd)),
-            (NET, joined.as_ref().map(|place| place.file.as_fd())),
+            (NET, net),
         ];
         let (fds, handed): (Vec<_>, Vec<_>) =
             handed.into_iter().filter_map(|(name, fd)| Some((name.to_owned(), fd?))).unzip();
@@ -176,8 +194,15 @@ fn start(
         Ok(process)
     })();
     let process = result.map_err(|error| last_words(&ours).unwrap_or(error))?;
+    // What is kept is so only when the command has begun; else all that is left to do is to listen.
+    if stays && spec.keep.is_none() {
+        watch.wait()?;
+    }
     let console = listen(&ours, observer)?.console;
     spec.keep.iter().try_for_each(|own| watch.keep_tree(own))?;
+    if stays && spec.keep.is_some() {
+        watch.wait()?;
+    }
     Ok(Started { process, output: console })
 }
 

@@ -101,6 +101,13 @@ impl Machine {
 }
 
 impl Machine {
+    /// Whether the watcher can be our program executed from a mount of its own
+    /// that nobody can write to, and what it clones with it: in a user namespace of
+    /// the container's, its first process needs a mount made in there.
+    pub fn seals_the_watcher(&self) -> bool {
+        self.user.is_none() && self.tried.liked.binary_mount
+    }
+
     /// Whether containers get a user namespace in which root is nobody out here.
     pub fn nobody(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.nobody)

@@ -1,8 +1,10 @@
 //! Our own binary as something that a container can execute and nobody in it
 //! can write to: runc's was overwritten through /proc/PID/exe (CVE-2019-5736).
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
@@ -14,6 +16,14 @@ use crate::error::{Context, Error, Result};
 use crate::kernel::op::{Operation, World};
 use crate::kernel::raw;
 use crate::step::Step;
+
+/// execveat(2): becomes the program that is open there. Returns only when that fails.
+pub fn execute(binary: &OwnedFd, arguments: &[CString], environment: &[CString]) -> Error {
+    let flags = nix::fcntl::AtFlags::AT_EMPTY_PATH;
+    let Err(errno) = nix::unistd::execveat(binary, c"", arguments, environment, flags);
+    let words: Vec<_> = arguments.iter().take(2).map(|word| word.to_string_lossy()).collect();
+    Error::call(format!("execveat(binary, \"\", {words:?}, AT_EMPTY_PATH)"), errno)
+}
 
 /// open_tree(2): our binary as a mount of its own that is attached nowhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 //! It first becomes `__init`: this same program, executed again from a
 //! read-only clone of its file, so that it is single-threaded, and so that
 //! nothing in a container can reach the file itself and write over it
-//! (CVE-2019-5736). What it is to do there comes over a channel as operations;
+//! (CVE-2019-5736). Where the watcher was executed so, as root, its child is that
+//! already. What it is to do there comes over a channel as operations;
 //! what it did goes back as steps.
 
 use std::collections::BTreeMap;
@@ -20,13 +21,14 @@ use crate::error::{Context, Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::op::{Op, Operation, Slots, World, perform_all};
 use crate::kernel::watcher::Status;
-use crate::kernel::{clone, raw};
+use crate::kernel::{binary, clone, raw};
 use crate::step::{Actor, Observer, Step};
 
 /// From the launcher to the process that enters.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToInit {
-    /// The id maps are written: do this, then become `__init`.
+    /// The id maps are written: do this; then, if that opened our binary, become
+    /// `__init`.
     Go {
         /// What to do.
         ops: Vec<Op>,
@@ -37,7 +39,7 @@ pub enum ToInit {
         /// Whether each step is to be told.
         told: bool,
     },
-    /// To `__init`.
+    /// To `__init`, or whoever is as good.
     Plan {
         /// What to do.
         ops: Vec<Op>,
@@ -106,7 +108,11 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
         world.channel = Some(&channel);
         world.fds = names.into_iter().zip(fds).collect();
         let result = perform_all(&ops, Actor::Init, &mut world, &mut Reporter(&channel, told))
-            .and_then(|()| execute_binary(&mut world));
+            .and_then(|()| match world.fds.remove("binary") {
+                Some(binary) => Err(execute_binary(&binary)),
+                // It was cloned from a watcher that is such a program already.
+                None => obey(&channel, false),
+            });
         if let Err(error) = result {
             let _ = channel.send(&FromInit::Failed(error), &[]);
         }
@@ -115,20 +121,8 @@ pub fn first_steps(fds: Vec<OwnedFd>) -> ! {
 }
 
 /// Executes the clone of our binary. Returns only when that fails.
-fn execute_binary(world: &mut World<'_>) -> Result<()> {
-    let binary = world.fd("binary")?;
-    let arguments = [c"under-the-hood", c"__init"];
-    let Err(errno) = nix::unistd::execveat(
-        binary,
-        c"",
-        &arguments,
-        &[] as &[&std::ffi::CStr],
-        nix::fcntl::AtFlags::AT_EMPTY_PATH,
-    );
-    Err(Error::call(
-        "execveat(binary, \"\", [\"under-the-hood\", \"__init\"], AT_EMPTY_PATH)",
-        errno,
-    ))
+fn execute_binary(binary: &OwnedFd) -> Error {
+    binary::execute(binary, &[c"under-the-hood".into(), c"__init".into()], &[])
 }
 
 /// `__init`: performs what the launcher sends. Returns only when that fails.
@@ -137,7 +131,7 @@ pub fn init() -> u8 {
         return 2; // typed by hand: there is nobody to obey
     }
     let channel = Channel::from_fd(raw::handed_over(CHANNEL));
-    let result = obey(&channel);
+    let result = obey(&channel, true);
     if let Err(error) = result {
         let _ = channel.send(&FromInit::Failed(error), &[]);
     }
@@ -166,7 +160,8 @@ pub fn fork() -> Step {
     }
 }
 
-fn obey(channel: &Channel) -> Result<()> {
+/// `executed`: it has just become `__init`, and says so.
+fn obey(channel: &Channel, executed: bool) -> Result<()> {
     rustix::io::fcntl_setfd(channel, rustix::io::FdFlags::CLOEXEC)
         .tried(|| "fcntl(channel, FD_CLOEXEC)")?;
     let Some((ToInit::Plan { ops, in_child, mut slots, fds: names, told }, fds)) =
@@ -175,7 +170,9 @@ fn obey(channel: &Channel) -> Result<()> {
         return Err(Error::new("the launcher ended before it said what to do"));
     };
     let mut reporter = Reporter(channel, told);
-    reporter.step(&Step { result: Some(Ok("0".to_owned())), ..become_init() });
+    if executed {
+        reporter.step(&Step { result: Some(Ok("0".to_owned())), ..become_init() });
+    }
     let mut world = World::new(&mut slots);
     world.channel = Some(channel);
     world.fds = names.into_iter().zip(fds).collect();

@@ -41,6 +41,7 @@ pub mod scheduler;
 pub mod seccomp;
 pub mod security;
 pub mod session;
+pub mod standby;
 pub mod tree;
 pub mod undo;
 pub mod user;

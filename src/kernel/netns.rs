@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -17,12 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Result};
+use crate::kernel::namespace::number_of;
 use crate::kernel::op::{Operation, Slots, World};
 use crate::kernel::undo::Undone;
 use crate::step::Step;
 
-/// linux/magic.h
-const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// The descriptor of the namespace that operations here are about.
 pub const NET: &str = "net";
 const LOCK: &str = "lock";
@@ -238,9 +236,8 @@ fn is(stat: &Stat, identity: &Identity) -> bool {
 fn mounted(path: &Path, namespace: u64) -> Option<File> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = openat(CWD, path, flags, Mode::empty()).ok()?;
-    let nsfs = rustix::fs::fstatfs(&found).ok()?.f_type as u64 == NSFS_MAGIC;
-    let file = nsfs.then(|| File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok())??;
-    (file.metadata().ok()?.ino() == namespace).then_some(file)
+    let same = number_of(&rustix::fs::fstat(&found).ok()?) == Some(namespace);
+    same.then(|| File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()).flatten()
 }
 
 /// Takes a name away: the mount, then the file, if both are those written

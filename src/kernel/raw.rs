@@ -219,9 +219,14 @@ pub fn only_fds(fds: Vec<OwnedFd>) -> Result<(), (Error, OwnedFd)> {
 }
 
 /// What the watcher does first: its own session, out of any directory, no
-/// signals, nothing open but this channel and /dev/null. What fails is said
-/// over the channel that comes with it.
-pub fn leave_the_launcher(channel: Channel) -> Result<Channel, Box<(Error, Channel)>> {
+/// signals, nothing open but this channel, /dev/null, and the `binary` that it
+/// is to become. What fails is said over the channel that comes with it.
+#[allow(clippy::type_complexity)]
+pub fn leave_the_launcher(
+    channel: Channel,
+    binary: Option<OwnedFd>,
+) -> Result<(Channel, Option<OwnedFd>), Box<(Error, Channel)>> {
+    let last = if binary.is_some() { 4 } else { 3 };
     let left = (|| {
         use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
         nix::unistd::setsid().tried(|| "setsid()")?;
@@ -233,7 +238,7 @@ pub fn leave_the_launcher(channel: Channel) -> Result<Channel, Box<(Error, Chann
             opened.map(OwnedFd::from).tried(|| "open(\"/dev/null\", O_RDWR)")
         };
         let own = channel.as_fd().try_clone_to_owned().tried(|| "fcntl(F_DUPFD)")?;
-        Ok(vec![null()?, null()?, null()?, own])
+        Ok([null()?, null()?, null()?].into_iter().chain(binary).chain([own]).collect())
     })();
     let fds = match left {
         Ok(fds) => fds,
@@ -241,8 +246,12 @@ pub fn leave_the_launcher(channel: Channel) -> Result<Channel, Box<(Error, Chann
     };
     std::mem::forget(channel); // its number is closed here
     match only_fds(fds) {
-        // SAFETY: `only_fds` has just put the channel at 3, and nothing else owns it.
-        Ok(()) => Ok(Channel::from_fd(unsafe { OwnedFd::from_raw_fd(3) })),
+        // SAFETY: `only_fds` has just put the channel there, and the binary, where there is
+        // one, at 3; nothing else owns them.
+        Ok(()) => Ok(unsafe {
+            let binary = (last == 4).then(|| OwnedFd::from_raw_fd(3));
+            (Channel::from_fd(OwnedFd::from_raw_fd(last)), binary)
+        }),
         Err((error, fd)) => Err(Box::new((error, Channel::from_fd(fd)))),
     }
 }

@@ -14,16 +14,26 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Journal};
 use crate::kernel::channel::Channel;
 use crate::kernel::clone::{Child, CloneSpec};
+use crate::kernel::standby::Standby;
 use crate::kernel::{helper, log, raw, undo};
 use crate::step::Deaf;
 
+/// From the launcher to the watcher.
 #[derive(Debug, Serialize, Deserialize)]
-enum Request {
+pub(super) enum Request {
+    /// First of all: where its journal is, what it is called, what was typed.
+    Begin {
+        place: Place,
+        token: String,
+        command: String,
+    },
+    /// Only asks whether it is there.
+    Greet,
     Intend(Effect),
     Done(u32, Identity),
     Release(u32),
@@ -40,8 +50,9 @@ enum Request {
     End,
 }
 
+/// From the watcher to the launcher.
 #[derive(Debug, Serialize, Deserialize)]
-enum Reply {
+pub(super) enum Reply {
     Ok(u32),
     Cloned {
         pid: i32,
@@ -91,22 +102,26 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Sweeps what others left, then forks the watcher with a new journal in
+    /// Forks the watcher, sweeps what others left, and has it begin a journal in
     /// this place. Must be called while the program is single-threaded. Where no
     /// journal can be begun, the answer to the first request says so.
     pub fn start(place: Place, command: &str) -> Result<Self> {
-        undo::sweep(false, &mut Deaf)?;
-        let token = journal::new_token()?;
-        let (ours, theirs) = Channel::pair()?;
-        let pid = match raw::fork().tried(|| "fork()")? {
-            Some(pid) => pid,
-            None => {
-                drop(ours);
-                watcher(theirs, place, &token, command)
-            }
-        };
-        drop(theirs);
-        Ok(Self { channel: ours, pid, token, exited: None, left: None })
+        Standby::fork(None)?.begin(place, command)
+    }
+
+    /// One that has been told to begin.
+    pub(super) fn over(channel: Channel, pid: i32, token: String) -> Self {
+        Self { channel, pid, token, exited: None, left: None }
+    }
+
+    /// Why it is gone, if it has said so.
+    pub(super) fn last_words(&mut self) -> Option<Error> {
+        self.answer().err()
+    }
+
+    /// Returns when it is there.
+    pub fn greet(&mut self) -> Result<()> {
+        self.ask(&Request::Greet, Vec::new()).map(drop)
     }
 
     /// Names of what this journal makes carry its token.
@@ -245,7 +260,7 @@ impl AsFd for Watch {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new("the watcher that keeps the journal has ended")
         .hint("Somebody killed it. `under-the-hood cleanup` undoes what is left.")
 }
@@ -280,19 +295,17 @@ enum Launcher {
     Gone,
 }
 
-/// The watcher's whole life.
-fn watcher(channel: Channel, place: Place, token: &str, command: &str) -> ! {
-    let failed = |channel: Channel, error| -> ! {
-        let _ = channel.send(&Reply::Failed(error), &[]);
-        raw::exit_now(1)
+/// The watcher's whole life, from the moment it listens.
+pub(super) fn serve(channel: Channel) -> ! {
+    let Ok(Some((Request::Begin { place, token, command }, _))) = channel.receive() else {
+        raw::exit_now(0) // the launcher is gone, or does not need us
     };
-    let channel = match raw::leave_the_launcher(channel) {
-        Ok(channel) => channel,
-        Err(failure) => failed(failure.1, failure.0),
-    };
-    let journal = match Journal::begin(place, token, command) {
+    let journal = match Journal::begin(place, &token, &command) {
         Ok(journal) => journal,
-        Err(error) => failed(channel, error),
+        Err(error) => {
+            let _ = channel.send(&Reply::Failed(error), &[]);
+            raw::exit_now(1)
+        }
     };
     let (launcher, output) = (Launcher::AtWork, log::Output::default());
     let mut watcher = Watcher { channel, journal, child: None, launcher, output };
@@ -378,7 +391,9 @@ impl Watcher {
                 self.output = output;
                 self.launcher_is(Launcher::Detached)
             }),
-            Request::End => return, // handled where the loop ends
+            Request::Greet => Ok(Reply::Ok(0)),
+            // Handled where the loop ends, and before it begins.
+            Request::End | Request::Begin { .. } => return,
         };
         let _ = self.channel.send(&result.unwrap_or_else(Reply::Failed), &[]);
         // For `ps`; nobody waits for it.

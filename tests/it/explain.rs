@@ -130,9 +130,10 @@ fn seen(log: &str, first_child: Role) -> Deeds {
             add(&mut deeds, role, deed(call.step, arguments));
         }
     }
-    // Of the watcher, only what it does for the launcher counts: the container's first process.
+    // Of the watcher, only what it does for the launcher counts: the container's first process,
+    // and what it is itself.
     if let Some(watcher) = deeds.get_mut(&Role::Watcher) {
-        watcher.retain(|deed| deed == "clone3");
+        watcher.retain(|deed| ["clone3", "execveat"].contains(&deed.as_str()));
     }
     deeds.remove(&Role::Helper);
     deeds.retain(|_, list| !list.is_empty());

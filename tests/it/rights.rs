@@ -2,6 +2,7 @@
 //! of a process in there.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use expectrl::{Eof, Expect, Session};
@@ -369,6 +370,30 @@ fn our_program_cannot_be_written_over() {
     // for before a mount that is read-only, but not for a change of the mode.
     let refused = ["Read-only file system", "Operation not permitted"];
     assert!(refused.iter().any(|refused| ran.stderr.contains(refused)), "{}", ran.whole());
+}
+
+/// The same of what `run` leaves behind: the shim, and an init that stays. Not even
+/// the host's root can write to their program through them.
+#[test]
+fn the_program_of_shim_and_init_cannot_be_written_to() {
+    need!(root);
+    let uth = Uth::new();
+    uth.run(["run", "-d", "--init", "--name", "box", "base", "sleep", "60"]).ok();
+    let process = uth.run(["inspect", "process", "box", "--format", "json"]).ok().json();
+    let shim = process["ancestry"].as_array().and_then(|all| all.iter().rev().nth(1));
+    let pids = [&process["pid"], &shim.unwrap()["pid"]].map(ToString::to_string);
+    let change = |pid: &String| {
+        let program = format!("/proc/{pid}/exe");
+        let mode = std::fs::metadata(&program).unwrap().permissions(); // as it is, should it work
+        (std::fs::metadata(&program).unwrap().ino(), std::fs::set_permissions(&program, mode))
+    };
+    let outcomes = pids.each_ref().map(change);
+    uth.run(["stop", "-t", "0", "box"]).ok();
+    let ours = std::fs::metadata(env!("CARGO_BIN_EXE_under-the-hood")).unwrap().ino();
+    for (program, outcome) in outcomes {
+        assert_eq!(program, ours, "they run something else");
+        assert_eq!(outcome.unwrap_err().raw_os_error(), Some(libc::EROFS));
+    }
 }
 
 /// A link in the place of what is to be covered is not followed: covered is

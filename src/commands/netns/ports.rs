@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::container::engines::{Detective, Owner};
-use crate::container::network::names;
+use crate::container::network::names::{self, Name};
 use crate::error::{Error, Result};
 use crate::kernel::namespace::{self, Kind};
 use crate::kernel::netlink::diag::{self, Listener};
@@ -77,16 +77,18 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
     let mut detective = Detective::new(proc)?;
     let found: Vec<_> =
         census.namespaces.iter().filter(|found| found.id.kind == Kind::Net).collect();
+    let opener = namespace::Opener::new(proc);
     let open = |n: usize| {
-        namespace::open(proc, found[n])
+        opener
+            .open(found[n])
             .ok_or_else(|| Error::call(format!("open({})", found[n].id), nix::errno::Errno::EACCES))
     };
     let listeners = inside::each(found.len(), Protocol::Diag, open, |s, _| diag::listeners(s));
-    let processes = holders(proc);
+    let (processes, names) = (holders(proc), names::all());
     let mut closed = census.closed.len();
     let mut rows = Vec::new();
     for (namespace, listeners) in found.iter().zip(listeners) {
-        let owner = owner(&mut detective, &census, namespace);
+        let owner = owner(&mut detective, &census, &names, namespace);
         let Ok(listeners) = listeners else {
             closed += 1;
             continue;
@@ -124,6 +126,7 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
 fn owner(
     detective: &mut Detective,
     census: &namespace::Census,
+    names: &[Name],
     namespace: &namespace::Namespace,
 ) -> String {
     if detective.host().ids.get(Kind::Net) == Some(namespace.id) {
@@ -136,7 +139,7 @@ fn owner(
             return owner.label();
         }
     }
-    let named = names::all().into_iter().find(|name| name.inode == Some(namespace.id.inode));
+    let named = names.iter().find(|name| name.inode == Some(namespace.id.inode));
     named.map_or(Owner::Unknown.label(), |name| format!("netns:{}", name.label()))
 }
 

@@ -175,6 +175,7 @@ pub struct Detective {
     ours: Vec<Ours>,
     briefs: HashMap<i32, Option<Brief>>,
     arguments: HashMap<i32, Vec<String>>,
+    verdicts: HashMap<(i32, Ids), Verdict>,
     host_cgroups: Vec<String>,
 }
 
@@ -193,6 +194,7 @@ impl Detective {
             ours: registry::list().unwrap_or_default().into_iter().map(with_ids).collect(),
             briefs: HashMap::new(),
             arguments: HashMap::new(),
+            verdicts: HashMap::new(),
             host_cgroups,
             proc: proc.to_owned(),
         })
@@ -208,8 +210,18 @@ impl Detective {
         self.ours.iter().map(|ours| &ours.container)
     }
 
-    /// Whom a process with these namespaces belongs to.
+    /// Whom a process with these namespaces belongs to. Asked again (one process
+    /// can hold a thousand namespaces), it reads nothing again.
     pub fn owner(&mut self, pid: i32, ids: &Ids) -> Verdict {
+        if let Some(known) = self.verdicts.get(&(pid, *ids)) {
+            return known.clone();
+        }
+        let verdict = self.find_owner(pid, ids);
+        self.verdicts.insert((pid, *ids), verdict.clone());
+        verdict
+    }
+
+    fn find_owner(&mut self, pid: i32, ids: &Ids) -> Verdict {
         if ids.iter().all(|id| self.host.ids.get(id.kind) == Some(id)) {
             return Verdict {
                 owner: Owner::Host,

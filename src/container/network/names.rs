@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::error::{Error, Result};
+use crate::kernel::namespace;
 use crate::kernel::process::text;
 
 /// Where `ip netns` looks, and with it Podman and CNI's plugins.
 pub const RUN_NETNS: &str = "/run/netns";
 /// Where Docker keeps its own.
 const DOCKER: &str = "/run/docker/netns";
-/// linux/magic.h
-const NSFS_MAGIC: u64 = 0x6e73_6673;
 
 /// A file that is, or should be, a namespace's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,22 +56,18 @@ fn below(directory: &Path) -> Vec<Name> {
     entries.map(name).collect()
 }
 
-/// The namespace that is mounted on this path. It is not opened but looked at
-/// (`O_PATH`): what lies there is another's choice.
+/// The namespace that is mounted on this path. It is not opened but looked at:
+/// what lies there is another's choice.
 pub fn namespace_at(path: &Path) -> Option<u64> {
-    let found =
-        open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let nsfs = rustix::fs::fstatfs(&found).ok()?.f_type as u64 == NSFS_MAGIC;
-    nsfs.then(|| rustix::fs::fstat(&found).ok().map(|stat| stat.st_ino)).flatten()
+    namespace::number_of(&rustix::fs::lstat(path).ok()?)
 }
 
 /// Opens the namespace mounted on this path, and nothing else.
 pub fn open_namespace(path: &Path) -> Option<std::fs::File> {
     let found =
         open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let nsfs = rustix::fs::fstatfs(&found).ok()?.f_type as u64 == NSFS_MAGIC;
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    nsfs.then(|| std::fs::File::open(again).ok()).flatten()
+    namespace::number_of(&rustix::fs::fstat(&found).ok()?)?;
+    std::fs::File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()
 }
 
 /// The mount that this path is in, as mountinfo numbers it (statx(2)).

@@ -9,7 +9,7 @@ use super::names::{self, Name, RUN_NETNS};
 use crate::container::engines::{Detective, Owner, Verdict};
 use crate::effect::Effect;
 use crate::error::{Error, Result};
-use crate::kernel::namespace::{self, Census, Holder, Id, Kind, Namespace};
+use crate::kernel::namespace::{self, Census, Holder, Id, Kind, Namespace, Opener};
 use crate::kernel::netlink::links::{self, Link};
 use crate::kernel::netlink::{Protocol, Socket, inside};
 use crate::kernel::undo;
@@ -104,12 +104,16 @@ pub fn survey(proc: &Path) -> Result<Survey> {
     let all_names = names::all();
     let found: Vec<&Namespace> =
         census.namespaces.iter().filter(|found| found.id.kind == Kind::Net).collect();
-    let open = |n: usize| open(proc, found[n]);
+    let opener = Opener::new(proc);
+    let open = |n: usize| open(&opener, found[n]);
     let links = inside::each(found.len(), Protocol::Route, open, |socket, _| links::list(socket));
     let peers = peers(&found, &links, open);
-    let named = |id: Id| all_names.iter().filter(move |name| name.inode == Some(id.inode));
+    let mut named: HashMap<_, Vec<_>> = HashMap::new();
+    for name in &all_names {
+        named.entry(name.inode).or_default().push(name.clone());
+    }
     let nets = found.iter().zip(links).zip(peers).map(|((namespace, links), peers)| Net {
-        names: named(namespace.id).cloned().collect(),
+        names: named.remove(&Some(namespace.id.inode)).unwrap_or_default(),
         verdict: owner(&mut detective, &census, namespace),
         namespace: without_us(namespace),
         links,
@@ -131,8 +135,9 @@ fn without_us(namespace: &Namespace) -> Namespace {
     namespace
 }
 
-fn open(proc: &Path, namespace: &Namespace) -> Result<File> {
-    namespace::open(proc, namespace)
+fn open(opener: &Opener<'_>, namespace: &Namespace) -> Result<File> {
+    opener
+        .open(namespace)
         .ok_or_else(|| Error::call(format!("open({})", namespace.id), nix::errno::Errno::EACCES))
 }
 
@@ -144,8 +149,8 @@ fn owner(detective: &mut Detective, census: &Census, namespace: &Namespace) -> V
         return Verdict { owner: Owner::Host, evidence: format!("{} is in it", host.what) };
     }
     let mut verdict = |pid: i32| {
-        let set = census.sets.iter().find(|set| set.pid == pid);
-        set.map(|set| detective.owner(pid, &set.ids))
+        let at = census.sets.binary_search_by_key(&pid, |set| set.pid).ok()?;
+        Some(detective.owner(pid, &census.sets[at].ids))
     };
     let mut verdicts: Vec<_> = namespace.pids.iter().filter_map(|pid| verdict(*pid)).collect();
     if verdicts.is_empty() {
@@ -230,6 +235,8 @@ fn stale(all: &[Name], nets: &[Net]) -> Vec<Stale> {
             matches!(&left.entry.effect, Effect::NetnsName { path, .. } if *path == name.path)
         })
     };
+    let processes: HashMap<_, _> =
+        nets.iter().map(|net| (net.id().inode, net.namespace.processes)).collect();
     let mut stale = Vec::new();
     for name in all {
         let hide = format!("under-the-hood netns hide {}", name.name);
@@ -243,8 +250,7 @@ fn stale(all: &[Name], nets: &[Net]) -> Vec<Stale> {
                 },
             }),
             Some(inode) => {
-                let net = nets.iter().find(|net| net.id().inode == inode);
-                let alone = net.is_some_and(|net| net.namespace.processes == 0);
+                let alone = processes.get(&inode) == Some(&0);
                 if alone && name.path.starts_with(RUN_NETNS) && given(name) {
                     stale.push(Stale {
                         name: name.clone(),

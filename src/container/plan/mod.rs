@@ -23,6 +23,7 @@ use crate::kernel::files::{MakeDir, WriteFile};
 use crate::kernel::in_root::{Kind, MakeInRoot, WriteInRoot};
 use crate::kernel::op::{Op, describe, literal};
 use crate::kernel::session::SetHostname;
+use crate::kernel::standby::become_watcher;
 use crate::kernel::user::IdMap;
 use crate::step::{Actor, Step};
 
@@ -50,24 +51,30 @@ pub const TREE: &str = "tree";
 pub struct Plan {
     /// The launcher: makes the process, says who is who in it.
     pub birth: Vec<Op>,
-    /// The launcher, while the process becomes `__init`: registers it.
+    /// The launcher, while the new process is at work: registers it.
     pub launcher: Vec<Op>,
-    /// The new process, before it becomes `__init`.
+    /// The new process meanwhile: it becomes `__init`, unless the watcher has seen
+    /// to that; then it begins with its root.
     pub newborn: Vec<Op>,
-    /// `__init`, until it becomes the command.
+    /// The same process, until it becomes the command.
     pub init: Vec<Op>,
+    /// What came before all that, where the watcher is to be sealed.
+    sealed: Vec<Op>,
 }
 
 impl Plan {
     /// The plan for a container on this machine.
     pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
+        let root = [network::join(spec), root_file_system(spec, machine)].concat();
+        let sealed = sealed(machine);
+        let (early, late) = if sealed.is_empty() { (Vec::new(), root) } else { (root, Vec::new()) };
         Ok(Self {
+            sealed,
             birth: birth(spec, machine)?,
             launcher: launcher(spec)?,
-            newborn: newborn(spec, machine),
+            newborn: [newborn(spec, machine), early].concat(),
             init: [
-                network::join(spec),
-                root_file_system(spec, machine),
+                late,
                 identity(spec, machine),
                 kernel_file_systems(spec, machine),
                 devices(&spec.process.rights, machine),
@@ -88,18 +95,39 @@ impl Plan {
         let launcher = |ops| describe(ops, Actor::Launcher);
         let newborn = describe(&self.newborn, Actor::Init);
         let init = describe(&self.init, Actor::Init);
-        [launcher(&self.birth), launcher(&self.launcher), newborn, vec![become_init()], init]
-            .concat()
+        let mut steps = launcher(&self.sealed);
+        let executed = match self.is_sealed() {
+            true => {
+                steps.push(become_watcher());
+                None
+            }
+            false => Some(become_init()),
+        };
+        steps.extend([launcher(&self.birth), launcher(&self.launcher), newborn].concat());
+        steps.extend(executed.into_iter().chain(init));
+        steps
+    }
+
+    /// Whether the watcher, and what it clones, is our program as nobody can write to it.
+    pub fn is_sealed(&self) -> bool {
+        !self.sealed.is_empty()
     }
 }
 
-/// What the new process does before it becomes `__init`.
+/// What the launcher does first of all, where the watcher is to be such a program.
+pub fn sealed(machine: &Machine) -> Vec<Op> {
+    if machine.seals_the_watcher() { binary(machine) } else { Vec::new() }
+}
+
+/// What the new process does before it becomes `__init`, or as good as that.
 fn newborn(spec: &Spec, machine: &Machine) -> Vec<Op> {
     let mut ops = Vec::new();
     if !spec.group.is_empty() {
         ops.push(UnshareCgroup.into());
     }
-    ops.extend(binary(machine));
+    if !machine.seals_the_watcher() {
+        ops.extend(binary(machine));
+    }
     if machine.nobody() {
         ops.extend(staging(spec, machine));
         ops.extend(become_root());

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Stat, openat2};
 
 use super::{Holder, Id, Kind, Namespace};
 use crate::kernel::raw;
@@ -62,30 +63,67 @@ fn relate(file: &File, id: Id, known: &mut HashMap<Id, Family>) {
 
 /// Opens the namespace by whatever holds it, and makes sure that it is the one meant.
 pub fn open(proc: &Path, namespace: &Namespace) -> Option<File> {
-    let Id { kind, inode } = namespace.id;
-    let link = |pid: &i32| File::open(proc.join(format!("{pid}/ns/{}", kind.name()))).ok();
-    let held = |holder: &Holder| match holder {
-        Holder::File { pid, fd } => File::open(proc.join(format!("{pid}/fd/{fd}"))).ok(),
-        Holder::Mount { path, pid, .. } => below_root(proc, *pid, path, inode),
-    };
-    let by_process = namespace.pids.iter().filter_map(link);
-    by_process
-        .chain(namespace.holders.iter().filter_map(held))
-        .find(|file| file.metadata().is_ok_and(|metadata| metadata.ino() == inode))
+    Opener::new(proc).open(namespace)
+}
+
+/// Opens many namespaces: those that are mounted somewhere mostly are so in one
+/// and the same tree, whose root is opened once.
+#[derive(Debug)]
+pub struct Opener<'a> {
+    proc: &'a Path,
+    root: Mutex<Option<(i32, Arc<File>)>>,
+}
+
+impl<'a> Opener<'a> {
+    /// For the processes of this /proc.
+    pub fn new(proc: &'a Path) -> Self {
+        Self { proc, root: Mutex::new(None) }
+    }
+
+    /// As [`open`].
+    pub fn open(&self, namespace: &Namespace) -> Option<File> {
+        let Id { kind, inode } = namespace.id;
+        let file = |path: String| File::open(self.proc.join(path)).ok();
+        let link = |pid: &i32| file(format!("{pid}/ns/{}", kind.name()));
+        let held = |holder: &Holder| match holder {
+            Holder::File { pid, fd } => file(format!("{pid}/fd/{fd}")),
+            Holder::Mount { path, pid, .. } => below_root(&*self.root(*pid)?, path, inode),
+        };
+        let by_process = namespace.pids.iter().filter_map(link);
+        by_process
+            .chain(namespace.holders.iter().filter_map(held))
+            .find(|file| file.metadata().is_ok_and(|metadata| metadata.ino() == inode))
+    }
+
+    /// The root directory of this process, as long as no other's is asked for.
+    fn root(&self, pid: i32) -> Option<Arc<File>> {
+        let mut last = self.root.lock().ok()?;
+        if let Some((_, root)) = last.as_ref().filter(|(whose, _)| *whose == pid) {
+            return Some(root.clone());
+        }
+        let root = Arc::new(File::open(self.proc.join(format!("{pid}/root"))).ok()?);
+        *last = Some((pid, root.clone()));
+        Some(root)
+    }
+}
+
+/// The number of the namespace that this is, if it is one: all of them, and
+/// nothing else, are files of one file system (nsfs), which has no path.
+pub fn number_of(stat: &Stat) -> Option<u64> {
+    static NSFS: OnceLock<Option<u64>> = OnceLock::new();
+    let own = || rustix::fs::stat("/proc/self/ns/net").map(|own| own.st_dev).ok();
+    NSFS.get_or_init(own).is_some_and(|nsfs| stat.st_dev == nsfs).then_some(stat.st_ino)
 }
 
 /// Opens a mount point of another process's tree. What lies there is another's
 /// choice, so it is opened only after a look at what it is: opening a device
 /// or a FIFO would do something.
-fn below_root(proc: &Path, pid: i32, path: &Path, inode: u64) -> Option<File> {
-    const NSFS_MAGIC: u64 = 0x6e73_6673; // linux/magic.h
-    let root = File::open(proc.join(format!("{pid}/root"))).ok()?;
+fn below_root(root: &File, path: &Path, inode: u64) -> Option<File> {
     let path = path.strip_prefix("/").ok()?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let found = openat2(&root, path, flags, Mode::empty(), resolve).ok()?;
-    let nsfs = rustix::fs::fstatfs(&found).ok()?.f_type as u64 == NSFS_MAGIC;
-    let same = rustix::fs::fstat(&found).ok()?.st_ino == inode;
+    let found = openat2(root, path, flags, Mode::empty(), resolve).ok()?;
+    let same = number_of(&rustix::fs::fstat(&found).ok()?) == Some(inode);
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    (nsfs && same).then(|| File::open(again).ok()).flatten()
+    same.then(|| File::open(again).ok()).flatten()
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use family::{Family, families, open};
+pub use family::{Family, Opener, families, number_of, open};
 pub use held::Holder;
 pub use scan::{Ids, Set};
 

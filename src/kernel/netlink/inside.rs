@@ -10,9 +10,11 @@
 //! then a child process goes, makes the socket, and hands it out.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -22,6 +24,9 @@ use crate::error::{Context, Error, Result};
 use crate::kernel::channel::Channel;
 use crate::kernel::namespace::{self, Id, Kind};
 use crate::kernel::raw;
+
+/// How many namespaces to visit make another thread worth its start.
+const WORTH_A_THREAD: usize = 100;
 
 /// Has `read` ask in each of `count` network namespaces; `open` gives the
 /// nth's file, which is held no longer than that.
@@ -33,15 +38,27 @@ pub fn each<T: Send>(
     open: impl Fn(usize) -> Result<File> + Sync,
     read: impl Fn(&Socket, usize) -> Result<T> + Sync,
 ) -> Vec<Result<T>> {
-    let visit = |n| {
-        let namespace = open(n)?;
-        enter(&namespace)?;
-        read(&Socket::open(protocol)?, n)
+    let visit_all = |part: Range<usize>| {
+        let mut here = here();
+        let visit = |n| {
+            let namespace = open(n)?;
+            enter(&namespace, &mut here)?;
+            read(&Socket::open(protocol)?, n)
+        };
+        part.map(visit).collect::<Vec<_>>()
     };
-    let all = || (0..count).map(visit).collect::<Vec<_>>();
-    let results = std::thread::scope(|scope| scope.spawn(all).join());
     let lost = || Error::new("asking in another network namespace").said("the thread ended");
-    let mut results = results.unwrap_or_else(|_| (0..count).map(|_| Err(lost())).collect());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let size = count.div_ceil(threads.min(count / WORTH_A_THREAD).clamp(1, 4)).max(1);
+    let parts = || (0..count).step_by(size).map(|first| first..(first + size).min(count));
+    let mut results: Vec<_> = std::thread::scope(|scope| {
+        let visits: Vec<_> = parts().map(|part| scope.spawn(|| visit_all(part))).collect();
+        let failed = |part: Range<usize>| part.map(|_| Err(lost())).collect();
+        let join = |(visit, part): (ScopedJoinHandle<'_, Vec<_>>, _)| {
+            visit.join().unwrap_or_else(|_| failed(part))
+        };
+        visits.into_iter().zip(parts()).flat_map(join).collect()
+    });
     for (n, result) in results.iter_mut().enumerate() {
         let refused = |error: &Error| error.is(Errno::EPERM);
         if result.as_ref().is_err_and(refused)
@@ -60,7 +77,7 @@ pub fn socket_in(namespace: &File, protocol: Protocol) -> Result<Socket> {
     if is_ours(namespace) {
         return Socket::open(protocol);
     }
-    let make = || enter(namespace).and_then(|()| Socket::open(protocol));
+    let make = || enter(namespace, &mut None).and_then(|()| Socket::open(protocol));
     match std::thread::scope(|scope| scope.spawn(make).join()) {
         Ok(Err(error)) if error.is(Errno::EPERM) => by_child(namespace, protocol),
         Ok(result) => result,
@@ -70,7 +87,7 @@ pub fn socket_in(namespace: &File, protocol: Protocol) -> Result<Socket> {
 
 /// The number of the network namespace that this process is in.
 pub fn own() -> Option<u64> {
-    File::open("/proc/self/ns/net").and_then(|own| own.metadata()).map(|own| own.ino()).ok()
+    std::fs::metadata("/proc/self/ns/net").map(|own| own.ino()).ok()
 }
 
 /// The network namespace with this number, if anything that we may see holds it.
@@ -87,26 +104,36 @@ pub fn find(inode: u64) -> Result<Option<File>> {
 
 /// Does something in a network namespace, in a thread that goes there.
 pub fn within<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let go = || enter(namespace).and_then(|()| work());
+    let go = || enter(namespace, &mut here()).and_then(|()| work());
     let lost = || Error::new("working in another network namespace").said("the thread ended");
     std::thread::scope(|scope| scope.spawn(go).join()).unwrap_or_else(|_| Err(lost()))
 }
 
 /// Whether this process is in it already.
 fn is_ours(namespace: &File) -> bool {
-    let inode = namespace.metadata().map(|metadata| metadata.ino()).ok();
-    inode.is_some() && own() == inode
+    let number = number(namespace);
+    number.is_some() && own() == number
 }
 
-/// Moves the calling thread; nothing is needed where it is already.
-fn enter(namespace: &File) -> Result<()> {
-    let inode =
-        |file: std::io::Result<File>| file.and_then(|file| file.metadata()).map(|m| m.ino());
-    let here = inode(File::open("/proc/thread-self/ns/net")).ok();
-    if here.is_some() && here == inode(namespace.try_clone()).ok() {
+/// Where the calling thread is.
+fn here() -> Option<u64> {
+    std::fs::metadata("/proc/thread-self/ns/net").map(|here| here.ino()).ok()
+}
+
+/// Moves the calling thread, which is `here`, if that is known; nothing is needed, no right
+/// either, where it is already.
+fn enter(namespace: &File, here: &mut Option<u64>) -> Result<()> {
+    let there = number(namespace);
+    if there.is_some() && *here == there {
         return Ok(());
     }
-    setns(namespace, CloneFlags::CLONE_NEWNET).tried(|| "setns(net, CLONE_NEWNET)")
+    setns(namespace, CloneFlags::CLONE_NEWNET).tried(|| "setns(net, CLONE_NEWNET)")?;
+    *here = there;
+    Ok(())
+}
+
+fn number(namespace: &File) -> Option<u64> {
+    namespace.metadata().map(|metadata| metadata.ino()).ok()
 }
 
 /// By way of the user namespace that the network namespace belongs to.
@@ -116,7 +143,7 @@ fn by_child(namespace: &File, protocol: Protocol) -> Result<Socket> {
     let Some(pid) = raw::fork().tried(|| "fork()")? else {
         let made = setns(&user, CloneFlags::CLONE_NEWUSER)
             .tried(|| "setns(user, CLONE_NEWUSER)")
-            .and_then(|()| enter(namespace))
+            .and_then(|()| enter(namespace, &mut None))
             .and_then(|()| Socket::open(protocol));
         let _ = match &made {
             Ok(socket) => theirs.send(&Ok::<(), Error>(()), &[socket.as_fd()]),

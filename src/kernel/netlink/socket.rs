@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
+use rustix::buffer::spare_capacity;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto,
     socket_with,
@@ -18,6 +19,8 @@ const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
+/// As large as any single answer of the kernel's.
+const ANSWER: usize = 64 * 1024;
 /// All there are: `NLM_F_ROOT | NLM_F_MATCH`.
 pub const DUMP: u16 = 0x300;
 /// Make it, and fail if it is there already: `NLM_F_CREATE | NLM_F_EXCL`.
@@ -76,11 +79,10 @@ impl Socket {
         let wanted = if flags & DUMP == DUMP { flags } else { flags | NLM_F_ACK };
         self.send(&message(kind, wanted | NLM_F_REQUEST, 1, body))?;
         let (mut answers, mut changed) = (Vec::new(), false);
-        // As large as any single answer of the kernel's.
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = Vec::with_capacity(ANSWER);
         loop {
-            let length = self.receive(&mut buffer)?;
-            for (header, body) in Messages(&buffer[..length]) {
+            self.receive(&mut buffer)?;
+            for (header, body) in Messages(&buffer) {
                 // Something changed while it was listed: the list may lack something. It is
                 // heard to its end all the same, or the next answer would begin with its rest.
                 changed |= header.flags & NLM_F_DUMP_INTR != 0;
@@ -112,11 +114,11 @@ impl Socket {
             })
             .collect();
         self.send(&bytes)?;
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = Vec::with_capacity(ANSWER);
         let mut awaited = messages.len().saturating_sub(2);
         while awaited > 0 {
-            let length = self.receive(&mut buffer)?;
-            for (header, body) in Messages(&buffer[..length]) {
+            self.receive(&mut buffer)?;
+            for (header, body) in Messages(&buffer) {
                 if header.kind == NLMSG_ERROR {
                     awaited = awaited.saturating_sub(1);
                     // A refused batch as a whole is answered once.
@@ -147,9 +149,9 @@ impl Socket {
 
     /// The next changes; waits for one.
     pub(super) fn news(&self) -> Result<Vec<RouteNetlinkMessage>> {
-        let mut buffer = vec![0; 64 * 1024];
-        let length = self.receive(&mut buffer)?;
-        Messages(&buffer[..length]).map(|(header, body)| parsed(header.kind, body)).collect()
+        let mut buffer = Vec::with_capacity(ANSWER);
+        self.receive(&mut buffer)?;
+        Messages(&buffer).map(|(header, body)| parsed(header.kind, body)).collect()
     }
 
     fn send(&self, bytes: &[u8]) -> Result<()> {
@@ -157,10 +159,12 @@ impl Socket {
         sendto(&self.0, bytes, SendFlags::empty(), &kernel).tried(|| "sendto(netlink)").map(drop)
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+    /// The next datagram, instead of what is in `buffer`, into the room that that has.
+    fn receive(&self, buffer: &mut Vec<u8>) -> Result<()> {
         loop {
-            match recv(&self.0, &mut *buffer, RecvFlags::empty()) {
-                Ok((length, _)) if length > 0 => return Ok(length),
+            buffer.clear();
+            match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
+                Ok((length, _)) if length > 0 => return Ok(()),
                 Ok(_) => return Err(Error::new("the kernel ended the netlink conversation")),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno).tried(|| "recv(netlink)"),
