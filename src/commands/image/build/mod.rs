@@ -24,6 +24,7 @@ use crate::container::spec::environment;
 use crate::error::{Context, Error, Exit, Result};
 use crate::image::reference::Name;
 use crate::image::store::Named;
+use crate::kernel::probe::{Facts, Need, Verdict, check};
 use crate::step::Observer;
 use crate::ui::Screen;
 
@@ -257,7 +258,11 @@ fn network(asked: Option<&str>, machine: &Machine) -> Result<crate::container::s
         publish: Vec::new(),
         dns: Vec::new(),
     };
-    let usual = if machine.user.is_some() { "pasta" } else { "bridge" };
+    let usual = match (&machine.user, check(&Need::ContainerNetwork, &Facts::new())) {
+        (None, _) => "bridge",
+        (Some(_), Verdict::Met) => "pasta",
+        (Some(_), Verdict::Missing { .. }) => "none",
+    };
     let found = crate::commands::run::network(&flags(asked.unwrap_or(usual)), machine);
     match (asked, found) {
         (None, Err(_)) => crate::commands::run::network(&flags("none"), machine),
