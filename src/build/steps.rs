@@ -110,7 +110,15 @@ impl Build<'_> {
                     Exit::Engine | Exit::NotExecutable | Exit::NotFound => Exit::Failed,
                     other => other,
                 };
-                Err(placed(error.exit(exit), &format!("{place}: RUN")))
+                let mut error = placed(error.exit(exit), &format!("{place}: RUN"));
+                if self.asked.machine.user.is_some() && error.tried.contains("setuid(") {
+                    error.hint = Some(
+                        "As an ordinary user a build has one user, root, who is you out here: what a layer is \
+                         made of must be yours to read. With sudo there are all."
+                            .to_owned(),
+                    );
+                }
+                Err(error)
             }
         }
     }

@@ -372,9 +372,7 @@ fn a_failing_command_is_told_and_leaves_its_predecessors_cached() {
             assert!(failed.stderr.contains(words), "{words}: {}", failed.whole());
         }
     }
-    Machine::settles(&site.uth, &before, Duration::from_secs(2), |line| {
-        base_and_progress(line) || line.starts_with("file cache/")
-    });
+    Machine::settles(&site.uth, &before, Duration::from_secs(2), base_and_progress);
     let steps = site.steps(&file.replace("exit 3", "exit 0"), &[]);
     assert_eq!(reasons(&steps)[1], "cached");
     site.write("Dockerfile", "FROM base\nRUN [\"/no/such\"]\n");
@@ -605,9 +603,7 @@ fn killed_at_any_moment_a_build_leaves_nothing() {
         std::thread::sleep(whole * n / kills);
         let _ = child.kill();
         child.wait().unwrap();
-        Machine::settles(&site.uth, &before, Duration::from_secs(3), |line| {
-            base_and_progress(line) || line.starts_with("file cache/")
-        });
+        Machine::settles(&site.uth, &before, Duration::from_secs(3), base_and_progress);
     }
     site.build(&["--no-cache"]).ok();
     // Every blob is what its name says, and the image can be taken apart.
@@ -615,4 +611,159 @@ fn killed_at_any_moment_a_build_leaves_nothing() {
     site.uth.sh(verify).ok();
     site.uth.run(["image", "dissect", "it:1"]).ok();
     site.uth.run(["run", "it:1", "cat", "/y/b"]).ok();
+}
+
+/// The Dockerfile of the article as it is printed there, on a stand-in for its base.
+#[test]
+fn the_articles_dockerfile_builds() {
+    need_run!();
+    let site = Site::new();
+    let base = "FROM base\nWORKDIR /usr/local/apache2\nRUN mkdir -p conf htdocs bin && echo it works > htdocs/index.html && echo old > conf/httpd.conf\n\
+                EXPOSE 80\nCMD [\"sh\", \"-c\", \"cat conf/httpd.conf htdocs/index.html; ls -d conf/sites\"]\n";
+    site.write("httpd", base);
+    let httpd = site.context.join("httpd");
+    let context = site.context.to_str().unwrap();
+    let words = [
+        "image",
+        "build",
+        "-q",
+        "--network",
+        "none",
+        "-t",
+        "httpd:2.4",
+        "-f",
+        httpd.to_str().unwrap(),
+        context,
+    ];
+    site.uth.run(words).ok();
+    site.write("my-httpd.conf", "Listen 80\n").write("public-html/index.html", "<h1>mine</h1>\n");
+    let article = "FROM httpd:2.4\nRUN mkdir -p /usr/local/apache2/conf/sites/\n\
+                   COPY my-httpd.conf /usr/local/apache2/conf/httpd.conf\nCOPY ./public-html/ /usr/local/apache2/htdocs/\n";
+    let steps = site.steps(article, &[]);
+    let files: Vec<_> =
+        steps[1..].iter().map(|step| step["layer"]["files"].as_u64().unwrap()).collect();
+    assert_eq!(files, [0, 1, 1]);
+    let said = "Listen 80\n<h1>mine</h1>\nconf/sites\n";
+    assert_eq!(site.uth.run(["run", "it:1"]).ok().stdout, said);
+    assert_eq!(site.config()["config"]["ExposedPorts"]["80/tcp"], serde_json::json!({}));
+}
+
+/// Dockerfiles whose images buildah makes just so: files, owners, modes, links, and the config.
+/// (Debian 12's knows no here-documents.)
+const ALIKE: &[&str] = &[
+    "RUN echo 1 > /one && mkdir -p /d/e && chmod 750 /d && ln -s one /link",
+    "RUN echo 1 > /one\nRUN rm /one /etc/profile",
+    "RUN mkdir /d && touch /d/a /d/b\nRUN rm -r /d && mkdir /d && touch /d/c",
+    "RUN touch /a && ln /a /b && chown 5:6 /a",
+    "RUN mkfifo /pipe; chmod 1777 /srv; chmod 4755 /etc/group",
+    "RUN [\"/bin/sh\", \"-c\", \"echo exec > /exec\"]",
+    "COPY a /x",
+    "COPY a /x/y/",
+    "COPY a b.txt /x/",
+    "COPY *.txt /x/",
+    "COPY d /x",
+    "COPY d/ /etc/",
+    "COPY . /all/",
+    "COPY --chown=7:8 d /x",
+    "COPY --chown=root:root a /x",
+    "COPY --chmod=711 a /x",
+    "WORKDIR /w/x\nCOPY a .\nCOPY a y/",
+    "WORKDIR /w\nWORKDIR x\nRUN pwd > where",
+    "ADD a.tgz /x/",
+    "ADD a /x/",
+    "ENV A=1 B=\"two words\"\nENV C=$A$B\nRUN echo \"$C\" > /c",
+    "ARG V=1\nARG W\nRUN echo \"$V$W\" > /v\nENV V2=$V",
+    "ARG N=x\nCOPY a /$N\nCOPY a /${N:-y}z\nCOPY a /${M:-dflt}",
+    "USER 1:2\nRUN id -u > /tmp/id",
+    "CMD [\"a\", \"b\"]",
+    "CMD a b",
+    "ENTRYPOINT [\"e\"]\nCMD [\"c\"]",
+    "ENTRYPOINT [\"e\"]",
+    "ENTRYPOINT e f",
+    "CMD [\"x\"]\nENTRYPOINT [\"e\"]",
+    "EXPOSE 80 53/udp\nVOLUME /data /more\nLABEL a=b c=\"d e\"\nSTOPSIGNAL SIGINT",
+    "SHELL [\"/bin/sh\", \"-ec\"]\nRUN echo $0 > /shell\nCMD x",
+    "ONBUILD RUN true",
+    "RUN mkdir -p /real && ln -s /real /alias\nCOPY a /alias/a\nCOPY a /alias/",
+    "COPY a /etc/hostname2\nRUN cat /etc/hostname2 > /etc/three",
+];
+
+/// Runs in a place of its own: buildah's storage and ours, the same base in both.
+#[test]
+#[ignore = "real engine: buildah"]
+fn interop_buildah_makes_the_same() {
+    need!(root);
+    need!(tool "buildah");
+    let site = Site::new();
+    for (name, text) in [("a", "a"), ("b.txt", "b"), ("c.txt", "c"), ("d/e/f", "f"), ("d/g", "g")] {
+        site.write(name, text);
+    }
+    symlink("g", site.context.join("d/link")).unwrap();
+    let script = "cd $UTH_HOME && tar -czf context/a.tgz --owner=12 --group=34 -C context d && $UTH image base -q > base.txt \
+                  && $UTH image save -q base -o base.tar";
+    site.uth.sh(script).ok();
+    let mut different = Vec::new();
+    for text in ALIKE {
+        let file = format!("FROM base\n{text}\n");
+        site.write("Dockerfile", &file);
+        site.build(&["-q", "--no-cache"]).ok();
+        let (ours, theirs) = (site.seen("it:1"), site.by_buildah(&file));
+        if ours != theirs {
+            different.push(format!("{text}\nours:   {ours:#?}\nbuildah: {theirs:#?}"));
+        }
+    }
+    let (all, failed) = (ALIKE.len(), different.len());
+    assert!(different.is_empty(), "{failed} of {all} differ:\n{}", different.join("\n"));
+}
+
+impl Site {
+    /// All that is seen in an image, times aside.
+    fn seen(&self, image: &str) -> Vec<String> {
+        let tree = self.uth.home().join("unpacked");
+        let _ = fs::remove_dir_all(&tree);
+        self.uth.run(["image", "unpack", image, tree.to_str().unwrap()]).ok();
+        let list = "cd $UTH_HOME/unpacked && find . -printf '%p %y %m %U:%G %l %n\\n' | sed '/ d /s/ [0-9]*$//' | sort; \
+                    find . -type f -exec sha256sum {} + | sort -k 2";
+        let files = self.uth.sh(list).ok().stdout;
+        let json = self.uth.run(["image", "dissect", image, "--format", "json"]).ok().json();
+        let config = &json["config"]["config"];
+        let keys = [
+            "Env",
+            "Cmd",
+            "Entrypoint",
+            "User",
+            "WorkingDir",
+            "ExposedPorts",
+            "Volumes",
+            "Labels",
+            "StopSignal",
+            "Shell",
+            "OnBuild",
+        ];
+        let mut seen: Vec<_> = files.lines().map(str::to_owned).collect();
+        for key in keys {
+            let mut value = config[key].clone();
+            if let Some(labels) = value.as_object_mut() {
+                labels.retain(|name, _| !name.starts_with("io.buildah"));
+            }
+            let nothing = value.is_null()
+                || value == ""
+                || value.as_object().is_some_and(serde_json::Map::is_empty)
+                || value.as_array().is_some_and(Vec::is_empty)
+                || key == "WorkingDir" && value == "/";
+            seen.extend((!nothing).then(|| format!("{key} {value}")));
+        }
+        seen
+    }
+
+    /// The same of what buildah makes of a Dockerfile.
+    fn by_buildah(&self, file: &str) -> Vec<String> {
+        let theirs = file.replace("FROM base", "FROM localhost/under-the-hood/base:latest");
+        fs::write(self.uth.home().join("theirs"), theirs).unwrap();
+        let script = "cd $UTH_HOME && rm -rf out && export BUILDAH_ISOLATION=chroot && b=\"buildah --root $UTH_HOME/b/root --runroot $UTH_HOME/b/run \
+                      --storage-driver vfs\" && { test -e loaded || { $b pull -q docker-archive:base.tar && touch loaded; }; } >&2 && \
+                      $b bud -q --layers=false --network host --pull-never -t theirs:1 -f theirs context >&2 && $b push -q theirs:1 oci:out:theirs >&2";
+        self.uth.sh(script).ok();
+        self.seen(&format!("oci:{}:theirs", self.uth.home().join("out").display()))
+    }
 }

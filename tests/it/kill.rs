@@ -270,6 +270,18 @@ fn killed_anywhere_exec_leaves_nothing() {
     strike_all(&["exec", "box", "true"], true, false, Blows::All);
 }
 
+/// What becomes a layer is on the disk until it is one.
+#[test]
+fn killed_anywhere_image_build_leaves_nothing() {
+    need!(root);
+    let context = tempfile::TempDir::with_prefix("uth-context-").unwrap();
+    std::fs::write(context.path().join("Dockerfile"), "FROM base\nRUN true\n").unwrap();
+    let path: &'static str =
+        Box::leak(context.path().to_str().unwrap().to_owned().into_boxed_str());
+    let words = ["image", "build", "-q", "--no-cache", "--network", "none", path];
+    strike_all(Box::leak(Box::new(words)), false, false);
+}
+
 macro_rules! need_cgroups {
     () => {
         need!(root);

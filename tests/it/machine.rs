@@ -92,8 +92,11 @@ pub fn base_and_progress(line: &str) -> bool {
         "run/journal",
         "data/journal",
         "data/kept",
+        "data/build",
+        "cache/layers",
+        "cache/build",
     ];
-    let below = ["data/rootfs/", "data/images/", "state/"];
+    let below = ["data/rootfs/", "data/images/", "state/", "cache/layers/", "cache/build/"];
     kept.contains(&path) || below.iter().any(|place| path.starts_with(place))
 }
 
