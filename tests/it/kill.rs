@@ -279,7 +279,7 @@ fn killed_anywhere_image_build_leaves_nothing() {
     let path: &'static str =
         Box::leak(context.path().to_str().unwrap().to_owned().into_boxed_str());
     let words = ["image", "build", "-q", "--no-cache", "--network", "none", path];
-    strike_all(Box::leak(Box::new(words)), false, false);
+    strike_all(Box::leak(Box::new(words)), false, false, Blows::InTurn);
 }
 
 macro_rules! need_cgroups {

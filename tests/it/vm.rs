@@ -113,19 +113,19 @@ fn lesson_3_plays_for_root_vm() {
     lessons_as("root", &[(3, 12, ""), (3, 12, MIRROR)]);
 }
 
-/// No registry can be reached in there: it says so, and goes on with base.
+/// No registry can be reached in there: the lessons say so, and go on with base.
 #[test]
 #[ignore = "boots a virtual machine"]
-fn lesson_5_plays_for_root_vm() {
+fn lessons_5_to_7_play_for_root_vm() {
     need_static!();
-    lesson_as("root", 5, 15, "");
+    lessons_as("root", &[(5, 15, ""), (6, 16, ""), (7, 17, "")]);
 }
 
 #[test]
 #[ignore = "boots a virtual machine"]
-fn lesson_5_plays_for_an_ordinary_user_vm() {
+fn lessons_5_to_7_play_for_an_ordinary_user_vm() {
     need_static!();
-    lesson_as("learner", 5, 15, "");
+    lessons_as("learner", &[(5, 15, ""), (6, 16, ""), (7, 17, "")]);
 }
 
 #[test]
@@ -327,24 +327,6 @@ fn lesson_4_plays_for_an_ordinary_user_vm() {
 fn lesson_4_plays_in_a_delegated_group_vm() {
     need_static!();
     lesson_4_as("learner", &["--delegate"]);
-}
-
-/// Lesson 6, on base: there is no network in there.
-#[test]
-#[ignore = "boots a virtual machine"]
-fn lesson_6_plays_vm() {
-    need_static!();
-    lesson_as("root", 6, 16, "");
-    lesson_as("learner", 6, 16, "");
-}
-
-/// Lesson 7: with version 2's groups for root; for a plain user all but what only root may.
-#[test]
-#[ignore = "boots a virtual machine"]
-fn lesson_7_plays_vm() {
-    need_static!();
-    lesson_as("root", 7, 17, "");
-    lesson_as("learner", 7, 17, "");
 }
 
 /// Containers with limits side by side, stopped in either order: whoever asked
