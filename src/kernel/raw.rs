@@ -143,6 +143,24 @@ fn mount_setattr(mount: impl AsFd, flags: i32, set: u64, userns_fd: u64) -> nix:
     nix::errno::Errno::result(result).map(drop)
 }
 
+/// getsockopt(2) at the level of IP, for options that answer in the form of the
+/// question: `buffer` is both.
+pub fn ip_option(socket: impl AsFd, option: i32, buffer: &mut [u8]) -> nix::Result<()> {
+    let mut length = libc::socklen_t::try_from(buffer.len()).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the kernel reads and writes no more than `length` bytes of the buffer, which
+    // are all there; the length lives through the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_IP,
+            option,
+            buffer.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}
+
 /// Ends the process at once: no destructors, no `atexit`, which in a forked
 /// child would run for things that are the parent's.
 pub fn exit_now(code: i32) -> ! {

@@ -107,6 +107,12 @@ fn rules_that_drop_what_is_passed_on_are_told_with_the_remedy() {
         nft flush ruleset; $UTH cleanup
         iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER
         $UTH netns connect uth-in 2>told; never out 1; grep DOCKER-USER told; remedy told | sh -ex; out 5
+        $UTH netns connect uth-in 2>none; never grep Warning none; $UTH netns connect uth-in --undo
+        nft flush ruleset; $UTH cleanup
+        # The older one keeps its rules elsewhere, where its program is and the kernel knows it.
+        iptables-legacy -P FORWARD DROP || exit 0
+        $UTH netns connect uth-in 2>told; never out 1; grep 'filter (iptables-legacy)' told
+        remedy told | sh -ex; out 5
         $UTH netns connect uth-in 2>none; never grep Warning none; $UTH netns connect uth-in --undo"#
     );
     private(&Uth::new(), &script).ok();

@@ -67,7 +67,11 @@ impl Plan {
     pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
         let root = [network::join(spec), root_file_system(spec, machine)].concat();
         let sealed = sealed(machine);
-        let (early, late) = if sealed.is_empty() { (Vec::new(), root) } else { (root, Vec::new()) };
+        // The layer of what is kept is made by the launcher meanwhile.
+        let (early, late) = match !sealed.is_empty() && spec.keep.is_none() {
+            true => (root, Vec::new()),
+            false => (Vec::new(), root),
+        };
         Ok(Self {
             sealed,
             birth: birth(spec, machine)?,

@@ -4,6 +4,7 @@
 //! no answer. Such rules are read here, and never changed.
 
 use super::Socket;
+use super::legacy::Filter;
 use super::socket::{DUMP, number};
 use crate::error::Result;
 
@@ -25,13 +26,19 @@ pub struct Barrier {
     pub chain: String,
     /// Whether Docker's chain for the rules of others is in that table.
     docker_user: bool,
+    /// Whether it is the older iptables', which nft does not know.
+    legacy: bool,
 }
 
 impl Barrier {
     /// What lets through what comes from this bridge, and what goes to it.
     pub fn remedy(&self, bridge: &str) -> String {
-        let Self { table, chain, docker_user } = self;
+        let Self { table, chain, docker_user, legacy } = self;
         let rule = |from: &str, into: &str| match docker_user {
+            _ if *legacy => {
+                let chain = if *docker_user { DOCKER_USER } else { chain };
+                format!("iptables-legacy -I {chain} {from} {bridge} -j ACCEPT")
+            }
             true => format!("iptables -I {DOCKER_USER} {from} {bridge} -j ACCEPT"),
             false => format!("nft insert rule {table} {chain} {into} {bridge} accept"),
         };
@@ -47,10 +54,22 @@ struct Chain {
     drops_forwarded: bool,
 }
 
-/// The first chain of the socket's namespace that drops what is passed on, and
-/// in whose table no rule names the bridge: one that does was written for it.
-/// (The older iptables, which keeps its rules elsewhere, is not asked.)
+/// The first chain of the socket's namespace, which this thread is in, that drops
+/// what is passed on, and in whose table no rule names the bridge: one that does
+/// was written for it.
 pub fn find(socket: &Socket, bridge: &str) -> Result<Option<Barrier>> {
+    let found = among_nf_tables(socket, bridge);
+    match (&found, Filter::read()) {
+        (Ok(None) | Err(_), Some(filter)) if filter.drops_forwarded && !filter.names(bridge) => {
+            let (table, chain) = ("filter (iptables-legacy)".to_owned(), "FORWARD".to_owned());
+            let docker_user = filter.names(DOCKER_USER);
+            Ok(Some(Barrier { table, chain, docker_user, legacy: true }))
+        }
+        _ => found,
+    }
+}
+
+fn among_nf_tables(socket: &Socket, bridge: &str) -> Result<Option<Barrier>> {
     let all: Vec<_> =
         socket.ask(GETCHAIN, DUMP, &[0; 4])?.iter().filter_map(|(_, body)| chain(body)).collect();
     if !all.iter().any(|chain| chain.drops_forwarded) {
@@ -75,6 +94,7 @@ pub fn find(socket: &Socket, bridge: &str) -> Result<Option<Barrier>> {
         table: format!("{} {}", if chain.family == 1 { "inet" } else { "ip" }, chain.table),
         chain: chain.name.clone(),
         docker_user: all.iter().any(|other| same(&chain, other) && other.name == DOCKER_USER),
+        legacy: false,
     }))
 }
 
@@ -129,8 +149,8 @@ mod tests {
 
     #[test]
     fn the_remedy_is_dockers_where_docker_is() {
-        let mut barrier =
-            Barrier { table: "ip filter".into(), chain: "FORWARD".into(), docker_user: true };
+        let (table, chain) = ("ip filter".to_owned(), "FORWARD".to_owned());
+        let mut barrier = Barrier { table, chain, docker_user: true, legacy: false };
         assert!(barrier.remedy("uth0").starts_with("iptables -I DOCKER-USER -i uth0 -j ACCEPT"));
         barrier.docker_user = false;
         assert!(
@@ -138,5 +158,7 @@ mod tests {
                 .remedy("uth0")
                 .ends_with("nft insert rule ip filter FORWARD oifname uth0 accept")
         );
+        barrier.legacy = true;
+        assert!(barrier.remedy("uth0").starts_with("iptables-legacy -I FORWARD -i uth0 -j ACCEPT"));
     }
 }

@@ -15,6 +15,7 @@ mod change;
 pub mod diag;
 pub mod inside;
 pub mod lease;
+mod legacy;
 pub mod links;
 pub mod nft;
 pub mod routes;
