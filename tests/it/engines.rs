@@ -100,6 +100,10 @@ try() {
   timeout 30 $UTH inspect containers --format json
   if timeout 30 $UTH inspect process docker:web 2>$T/$1; then echo "$1 was found" >&2; exit 1; fi
 }
+right; chown 0:44 $T/docker.sock; chmod 660 $T/docker.sock
+user="setpriv --reuid 65534 --regid 65534 --clear-groups env UTH_HOME=/nowhere $UTH"
+! $user inspect process docker:web 2>$T/closed
+chmod 666 $T/docker.sock; $user inspect process docker:web --format json >/dev/null 2>$T/open || true
 printf 'SSH-2.0-OpenSSH\r\n' >$T/answer; try garbage
 answer '{"Id": [[['; try cut
 answer '{"message": "x"}'; try other
@@ -108,6 +112,14 @@ rm $T/answer; try never
 rm $T/docker.sock; try gone"#;
     let ran = in_a_world(&uth, &format!("{ENGINES}{looks}")).ok();
     let (values, pids) = (values(&ran), pids(&uth));
+    let read = |name: &str| std::fs::read_to_string(uth.home().join(name)).unwrap();
+    let group = uth.sh("getent group 44 | cut -d : -f 1").ok().stdout;
+    assert!(
+        read("closed").replace("\n  ", " ").contains(&format!("the group {}", group.trim())),
+        "{}",
+        read("closed")
+    );
+    assert!(!read("open").contains("no container"), "{}", read("open"));
     assert_eq!(values.len(), 12, "{}", ran.whole());
     for (at, how) in ["garbage", "cut", "other", "error", "never", "gone"].iter().enumerate() {
         let (one, all) = (&values[at * 2], &values[at * 2 + 1]);
@@ -116,7 +128,7 @@ rm $T/docker.sock; try gone"#;
         assert!(listed.iter().any(|entry| entry["pid"] == pids[0]), "{how}: {all:#}");
         let silent = all["silent_engines"].as_array().unwrap();
         assert!(silent.iter().any(|one| one["engine"] == "docker"), "{how}: {all:#}");
-        let said = std::fs::read_to_string(uth.home().join(how)).unwrap();
+        let said = read(how);
         assert!(said.contains("Error: no container docker:web"), "{how}: {said}");
         assert!(said.contains("docker says nothing"), "{how}: {said}");
         assert!(!said.contains('\u{1b}') && !said.contains("panicked"), "{how}: {said}");

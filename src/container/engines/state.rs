@@ -158,6 +158,9 @@ fn docker() -> Result<Vec<Said>> {
     for socket in &sockets {
         match engines::get::<Vec<Listed>>(socket, "/containers/json") {
             Ok(listed) => all.extend(listed),
+            Err(error) if error.is(nix::errno::Errno::EACCES) => {
+                failed = Some(Error::new("asking docker").said(engines::closed(socket)));
+            }
             Err(error) => failed = Some(error),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use super::Engine;
 use super::{COMMAND, Verdict, child, identity, tools};
 use crate::error::{Context, Error, Result};
+use crate::kernel::process::Users;
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -121,10 +123,25 @@ fn ask(engine: Engine, socket: &Path, daemon: &str, proc: &Path) -> State {
         }
         Ok(_) if visible => State::Here,
         Ok(_) => State::Elsewhere(format!("no process {daemon} is on this side of its socket")),
-        Err(error) if error.is(nix::errno::Errno::EACCES) => {
-            State::Closed(format!("{} is closed to you", socket.display()))
-        }
+        Err(error) if error.is(nix::errno::Errno::EACCES) => State::Closed(closed(socket)),
         Err(error) => State::Stopped(error.to_string()),
+    }
+}
+
+/// Whom a socket that we may not write to is open to.
+pub fn closed(socket: &Path) -> String {
+    let said = format!("{} is closed to you", socket.display());
+    let Ok(stat) = fs::metadata(socket) else { return said };
+    match stat.mode() & 0o020 != 0 && stat.gid() != 0 {
+        false => said,
+        // group(5) begins as passwd(5) does.
+        true => {
+            let group = Users::read(Path::new("/etc/group")).name(stat.gid());
+            format!(
+                "{said}: it is for root and the group {group}, whose members can become root by it \
+                 (`sudo usermod -aG {group} USER`, and a new login)"
+            )
+        }
     }
 }
 
