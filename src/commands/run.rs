@@ -72,8 +72,8 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     let chosen;
     let args = match args.or_base {
         true => {
-            let pull = args.pull != PullWhen::Never && !global.dry_run;
-            let image = either::or_base(&args.image, pull, screen).map_err(before_the_command)?;
+            let when = if global.dry_run { PullWhen::Never } else { args.pull };
+            let image = either::or_base(&args.image, when, screen).map_err(before_the_command)?;
             chosen = Run { image, ..args.clone() };
             &chosen
         }

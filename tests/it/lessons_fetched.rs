@@ -77,10 +77,15 @@ fn image(tars: &[Vec<u8>], steps: &[(&str, bool)]) -> Image {
 /// A registry that has the article's three images, as Docker Hub calls them.
 /// Lessons are played in a network of the test's own, and so it must be there.
 fn registry() -> Server {
+    registry_with(ROCKY)
+}
+
+/// The same, where rockylinux has this os-release.
+fn registry_with(os_release: &str) -> Server {
     if crate::skip::root().is_ok() {
         private_network();
     }
-    let rocky = image(&[base_layer(Some(ROCKY))], &[("ADD rocky.tar /", false)]);
+    let rocky = image(&[base_layer(Some(os_release))], &[("ADD rocky.tar /", false)]);
     let busybox = image(&[base_layer(None)], &[("ADD busybox.tar /", false)]);
     let httpd = image(
         &[
@@ -280,4 +285,20 @@ fn a_plan_of_fetching_asks_nobody() {
         "{}",
         ran.whole()
     );
+}
+
+/// Rocky Linux in a container on Rocky Linux: the name proves nothing, and that is said.
+#[test]
+fn the_same_distribution_inside_and_outside_cannot_be_told_apart() {
+    need_containers!();
+    let registry = registry_with(&fs::read_to_string("/etc/os-release").unwrap());
+    let uth = Uth::new();
+    let path = uth.home().join("lesson.md");
+    let text = "+++\ntitle = \"T\"\nchapter = \"C\"\nminutes = 1\n+++\n\n## One {#one}\n\n\
+                ```sh run\nunder-the-hood run -d --name rocky --or-base rockylinux:8 sleep 600\n```\n\n\
+                > **Claim** {#other} Another one.\n>\n> check: os-release-differs rocky\n";
+    fs::write(&path, text).unwrap();
+    let lesson = ["lesson", path.to_str().unwrap(), "--auto", "--trust"];
+    let ran = play(&uth, false, &registry.address(), &lesson).exits(4);
+    assert!(ran.stdout.contains("by name they cannot be told apart"), "{}", ran.whole());
 }

@@ -32,10 +32,12 @@ fn inside_with(user: &str, options: &[&str], script: &str) -> Ran {
         &format!("{STATIC}:/src"),
         "--env",
         "UTH=/src/under-the-hood",
+        "--timeout",
+        "600",
     ]);
     vm.args(options).args(["--", "sh", "-c", script]);
     // Without hardware to help, everything in there takes some ten times as long.
-    uth.wait_for(vm, Duration::from_secs(600))
+    uth.wait_for(vm, Duration::from_secs(620))
 }
 
 macro_rules! need_static {

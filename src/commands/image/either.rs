@@ -2,6 +2,7 @@
 //! lesson goes on without a network.
 
 use super::pull;
+use crate::cli::run::PullWhen;
 use crate::error::{Error, Result};
 use crate::image::base::{self, Host};
 use crate::image::oci::Platform;
@@ -10,25 +11,30 @@ use crate::image::registry::{Options, Pulled, Wanted};
 use crate::image::store::Store;
 use crate::ui::Screen;
 
-/// The image if it is here or, where that is allowed, can be fetched soon; else
+/// The image if it is here or, where `when` allows that, can be fetched soon; else
 /// `base`, and a line that says why.
-pub fn or_base(image: &str, pull: bool, screen: &mut Screen) -> Result<String> {
+pub fn or_base(image: &str, when: PullWhen, screen: &mut Screen) -> Result<String> {
     let Reference::Named(name) = image.parse()? else {
         return Err(Error::usage(format!(
             "--or-base goes with a name that a registry has: {image}"
         ))
         .hint("What is in a file or a directory is there, or it is not."));
     };
-    if name.is_local() || Store::find()?.resolve(&name)?.is_some() {
+    let here = name.is_local() || Store::find()?.resolve(&name)?.is_some();
+    if here && (name.is_local() || when != PullWhen::Always) {
         return Ok(image.to_owned());
     }
-    let reason = match pull {
-        false => "it is not here".to_owned(),
-        true => match fetched(&name, Options::default(), screen) {
+    let reason = match when {
+        PullWhen::Never => "it is not here".to_owned(),
+        _ => match fetched(&name, Options::default(), screen) {
             Ok(_) => return Ok(image.to_owned()),
             Err(reason) => reason,
         },
     };
+    if here {
+        screen.note(&format!("{reason}. {} is here, from before.", name.familiar()));
+        return Ok(image.to_owned());
+    }
     instead(&name, &reason, screen);
     Ok("base".to_owned())
 }

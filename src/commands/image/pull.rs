@@ -28,6 +28,7 @@ pub fn run(args: &Pull, global: &Global, screen: &mut Screen) -> Result<u8> {
         false => pull(&wanted, screen)?,
         true => match either::pulled(wanted.clone(), screen)? {
             Either::Pulled(pulled) => *pulled,
+            // Nothing came, so there is nothing to be told of it.
             Either::Here(name) if screen.json_wanted() => {
                 return screen.json(&json!({ "reference": name, "new": false })).map(|()| 0);
             }

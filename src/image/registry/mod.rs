@@ -62,6 +62,6 @@ pub struct Options {
     pub login: Option<Login>,
     /// Registries to ask first.
     pub mirrors: Vec<String>,
-    /// A registry that does not answer soon is not waited for: there is something else.
+    /// A registry that does not answer soon (3 seconds) is not waited for: there is something else.
     pub soon: bool,
 }

@@ -182,7 +182,8 @@ impl Repository {
             ),
             StatusCode::TOO_MANY_REQUESTS => Some(
                 "Registries limit how much one address may pull; who has an account may pull more (`docker login`). \
-                 For a whole class: `image save` on one machine and `image load` on the others, or a --mirror."
+                 For a whole class: `lesson fetch --to DIR` on one machine and `--offline DIR` on the others; \
+                 `image save` and `image load`; or a --mirror."
                     .to_owned(),
             ),
             status if status.is_redirection() => Some(format!("It leads on and on: more than {MOST_HOPS} times.")),

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -235,7 +236,10 @@ pub fn file_in(world: &World, who: &str, path: &str) -> Answer {
 pub fn from_layer(world: &World, who: &str, path: &str, image: &str, of: &str) -> Answer {
     let layout = Layout::of(image)?;
     let through = PathBuf::from(format!("/proc/{}/root{path}", world.pid(who)?));
-    let file = File::open(&through).map_err(|error| unknown(&through, &error))?;
+    // Neither a link nor a pipe that somebody put there leads us anywhere.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags).open(&through);
+    let file = file.map_err(|error| unknown(&through, &error))?;
     let mut here = Vec::new();
     file.take(LARGEST).read_to_end(&mut here).map_err(|error| unknown(&through, &error))?;
     for (number, layer) in layout.layers.iter().enumerate() {
@@ -249,7 +253,8 @@ pub fn from_layer(world: &World, who: &str, path: &str, image: &str, of: &str) -
 
 /// How many directories lie below the overlay that is mounted there in a container.
 pub fn stacked(world: &World, who: &str, path: &str) -> Answer {
-    let mounts = mountinfo::list(Path::new("/proc"), world.pid(who)?)
+    let pid = world.pid(who)?;
+    let mounts = mountinfo::list(Path::new("/proc"), pid)
         .map_err(|error| Unknown::Untestable(error.to_string()))?;
     let at = mounts.iter().rfind(|mount| mount.mount_point == Path::new(path));
     let Some(overlay) = at.filter(|mount| mount.fs_type == "overlay") else {
@@ -261,7 +266,7 @@ pub fn stacked(world: &World, who: &str, path: &str) -> Answer {
         list.map(|list| list.split(':').map(str::to_owned).collect::<Vec<_>>())
     };
     let below: Vec<_> = overlay.super_options.split(',').filter_map(lower).flatten().collect();
-    let told = format!("/proc/PID/mountinfo: on {path}, from the top: {}", below.join(", "));
+    let told = format!("/proc/{pid}/mountinfo: on {path}, from the top, {}", below.join(", "));
     Ok(Finding::new(below.len().to_string(), told))
 }
 

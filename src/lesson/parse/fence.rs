@@ -108,6 +108,20 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
     Fence { lines, ops, exit, needs, whole }
 }
 
+/// The quote that is open at the end of a line, if one was open before.
+fn left_open(text: &str, mut open: Option<char>) -> Option<char> {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (open, c) {
+            (None, '\\') => drop(chars.next()),
+            (None, '\'' | '"') => open = Some(c),
+            (Some(quote), c) if c == quote => open = None,
+            _ => {}
+        }
+    }
+    open
+}
+
 /// Command lines; one whose quote is still open goes on in the next line, so that
 /// a script for `sh -c` can be read.
 fn whole_lines(first: usize, body: &str) -> Vec<(usize, String)> {
@@ -119,11 +133,7 @@ fn whole_lines(first: usize, body: &str) -> Vec<(usize, String)> {
             _ if text.trim().is_empty() => continue,
             _ => lines.push((first + index, text.trim().to_owned())),
         }
-        open = text.chars().fold(open, |open, c| match (open, c) {
-            (None, '\'' | '"') => Some(c),
-            (Some(quote), c) if c == quote => None,
-            _ => open,
-        });
+        open = left_open(text, open);
     }
     lines
 }
@@ -152,10 +162,15 @@ mod tests {
 
     #[test]
     fn a_script_in_quotes_goes_over_several_lines() {
-        let body = "a\n\nb sh -c '\n  x \"$y\"\n\n  z'\nc \"d\" 'e'\nf\n";
+        let body = "a\n\nb sh -c '\n  x \"$y\"\n\n  z'\nc \"d\" 'e'\nf \\'\ng\n";
         let lines = whole_lines(5, body);
-        let expected =
-            [(5, "a"), (7, "b sh -c '\n  x \"$y\"\n\n  z'"), (11, "c \"d\" 'e'"), (12, "f")];
+        let expected = [
+            (5, "a"),
+            (7, "b sh -c '\n  x \"$y\"\n\n  z'"),
+            (11, "c \"d\" 'e'"),
+            (12, "f \\'"),
+            (13, "g"),
+        ];
         assert_eq!(lines, expected.map(|(line, text)| (line, text.to_owned())));
     }
 }
