@@ -21,6 +21,7 @@ mod containers;
 mod dissect;
 mod doctor;
 mod explain;
+mod explore;
 mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod faults;

@@ -3,6 +3,7 @@
 mod base;
 mod diff;
 mod dissect;
+mod explore;
 mod history;
 mod load;
 mod ls;
@@ -24,6 +25,7 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Base(args) => base::run(args, global, screen),
         Image::Diff(args) => diff::run(args, screen),
         Image::Dissect(args) => dissect::run(args, screen),
+        Image::Explore(args) => explore::run(args, screen),
         Image::History(args) => history::run(args, screen),
         Image::Load(args) => load::run(args, global, screen),
         Image::Ls => ls::run(screen),
