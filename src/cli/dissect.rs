@@ -1,4 +1,4 @@
-//! Taking images apart: `image dissect`, `image history`, `image diff`,
+//! Taking images apart: `image dissect`, `image explore`, `image history`, `image diff`,
 //! `image share`, `image unpack`.
 
 use std::path::PathBuf;
@@ -38,6 +38,14 @@ pub struct Dissect {
     /// The config; through a pipe byte for byte
     #[arg(long)]
     pub config: bool,
+}
+
+/// `image explore`
+#[derive(Debug, Args)]
+pub struct Explore {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: Which,
 }
 
 /// `image history`

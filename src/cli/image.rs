@@ -54,6 +54,10 @@ pub enum Image {
     /// is not here its registry is asked: it shows the documents, the layers and
     /// their steps, and fetches no layer.
     Dissect(dissect::Dissect),
+    /// The same on the whole screen: layers, their files, a file's content, what is wasted
+    ///
+    /// Needs a terminal. Keys are shown at the bottom; `q` ends it.
+    Explore(dissect::Explore),
     /// The steps by which an image came about, and which layer each made
     History(dissect::History),
     /// What differs between two images: files, and how a container is started

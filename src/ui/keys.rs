@@ -27,6 +27,11 @@ pub fn someone_there() -> bool {
     !ci && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
+/// Whether keys come from a terminal, and text goes to one.
+pub fn on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
 /// Waits for a key. The terminal is set to single keys only as long as that
 /// takes, so that nothing needs mending should the program be killed elsewhere.
 pub fn read() -> Result<Key> {

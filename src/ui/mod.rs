@@ -5,6 +5,8 @@
 //! plain text; colour, width and format are decided here.
 
 mod explain;
+pub mod explorer;
+mod full;
 pub mod gauge;
 mod json;
 pub mod keys;

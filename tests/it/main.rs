@@ -25,6 +25,7 @@ mod dockerfile;
 mod doctor;
 mod engines;
 mod explain;
+mod explore;
 mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod faults;

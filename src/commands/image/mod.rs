@@ -5,6 +5,7 @@ mod build;
 mod diff;
 mod dissect;
 pub mod either;
+mod explore;
 mod history;
 mod load;
 mod ls;
@@ -28,6 +29,7 @@ pub fn run(image: &Image, global: &Global, screen: &mut Screen) -> Result<u8> {
         Image::Build(args) => build::run(args, global, screen),
         Image::Diff(args) => diff::run(args, screen),
         Image::Dissect(args) => dissect::run(args, screen),
+        Image::Explore(args) => explore::run(args, screen),
         Image::History(args) => history::run(args, screen),
         Image::Load(args) => load::run(args, global, screen),
         Image::Ls => ls::run(screen),

@@ -12,6 +12,7 @@
 //! [`distribution`] looks at what the files say they are. [`foreign`] reads images of
 //! other runtimes, which have no layers.
 
+pub mod content;
 pub mod distribution;
 pub mod efficiency;
 pub mod facts;
