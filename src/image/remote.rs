@@ -33,6 +33,7 @@ pub fn in_child<T: Serialize + DeserializeOwned>(
     let (ours, theirs) = Channel::pair()?;
     let teller = Teller { channel: Arc::new(Mutex::new(theirs)), wants_steps };
     let pid = child::fork(|| {
+        raw::broken_pipes_are_errors();
         let result = child::die_with(us).and_then(|()| work(teller.clone()));
         teller.send(&Heard::Ended(result));
         0

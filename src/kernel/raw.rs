@@ -41,6 +41,13 @@ pub fn default_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// The opposite, for who talks to a server: a connection that the other side has closed is
+/// an error of the write, and not the end of this process.
+pub fn broken_pipes_are_errors() {
+    // SAFETY: SIG_IGN installs no handler either.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Takes over a descriptor that the parent process left open for us; `None`
 /// when it is not open, or one of the standard three.
 pub fn adopt_fd(fd: i32) -> Option<File> {

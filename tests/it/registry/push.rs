@@ -134,7 +134,8 @@ fn a_mount_that_fails_becomes_an_upload() {
 #[test]
 fn what_was_cut_off_goes_on_where_it_was() {
     const CUT: usize = 700_000;
-    let (uth, image) = (Uth::new(), Image::of(1, 3_000_000));
+    // So much that it is still being sent when nobody listens any more.
+    let (uth, image) = (Uth::new(), Image::of(1, 8_000_000));
     let server = Server::reading(
         &empty(),
         |_, answer| answer,
@@ -455,6 +456,28 @@ fn explain_shows_every_request_and_dry_run_makes_none() {
             request.path.split('?').next().unwrap()
         );
         assert!(ran.stderr.replace("\n", "").contains(&call), "no {call} in {}", ran.whole());
+    }
+}
+
+/// Wherever an image lies: here in an archive, as docker reads it and as the OCI has it.
+#[test]
+fn what_lies_in_an_archive_is_pushed_from_there() {
+    let uth = Uth::new();
+    uth.run(["image", "base", "-q"]).ok();
+    let archive = uth.home().join("base.tar").display().to_string();
+    uth.run(["image", "save", "-o", &archive, "base"]).ok();
+    let manifest = uth.run(["image", "dissect", "base", "--manifest"]).ok().stdout;
+    let server = Server::honest(&empty());
+    for source in [archive.clone(), format!("oci:{archive}"), format!("docker-archive:{archive}")] {
+        let ran = push(&uth, &[&source, &dest(&server), "--format", "json"]).ok();
+        let (_, pushed) = server.taker.manifest("other/name", "2").unwrap();
+        assert_eq!(ran.json()["digest"], digest(&pushed));
+        let layer = |text: &[u8]| {
+            let manifest: serde_json::Value = serde_json::from_slice(text).unwrap();
+            manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(layer(&pushed), layer(manifest.as_bytes()), "{source}");
+        pull(&Uth::new(), &[&dest(&server)]).ok();
     }
 }
 

@@ -194,7 +194,6 @@ fn converse(
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some((mut request, length)) = read(&mut reader) {
-        request.before = log.lock().unwrap().iter().filter(|one| one.path == request.path).count();
         let how = reading(&request);
         let wanted = match how {
             Read::All => length,
@@ -205,7 +204,11 @@ fn converse(
         if std::io::Read::read_exact(&mut reader, &mut request.body).is_err() {
             return;
         }
-        log.lock().unwrap().push(request.clone());
+        {
+            let mut log = log.lock().unwrap();
+            request.before = log.iter().filter(|one| one.path == request.path).count();
+            log.push(request.clone());
+        }
         while how == Read::Nothing && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(20));
         }
