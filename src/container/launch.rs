@@ -59,7 +59,8 @@ impl Detachable {
 pub fn stand_by(machine: &Machine, observer: &mut dyn Observer) -> Result<Standby> {
     let mut slots = Slots::default();
     let mut world = World::new(&mut slots);
-    perform_all(&plan::sealed(machine), Actor::Launcher, &mut world, observer)?;
+    perform_all(&plan::sealed(machine), Actor::Launcher, &mut world, observer)
+        .inspect_err(tried::reconsider)?;
     Standby::fork(world.fds.remove("binary"))
 }
 
