@@ -261,7 +261,7 @@ fn killed_anywhere_run_keep_leaves_nothing_that_is_not_kept() {
 #[test]
 fn killed_anywhere_with_its_watcher_run_is_cleaned_up() {
     need!(root);
-    strike_all(&["run", "--name", "victim", "base", "true"], false, true, Blows::All);
+    strike_all(&["run", "--name", "victim", "base", "true"], false, true, Blows::InTurn);
 }
 
 #[test]

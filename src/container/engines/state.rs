@@ -126,7 +126,8 @@ fn port(host: &str, outside: u64, inside: u64, protocol: &str) -> String {
     format!("{host}:{outside}->{inside}/{protocol}").escape_debug().to_string()
 }
 
-/// The daemon, and those of users, each at its own socket; one that answers is enough.
+/// The daemon, and one of the user's own, each at its socket; one that answers is
+/// enough. Not those of other users: root does not take a user's word, nor wait for it.
 fn docker() -> Result<Vec<Said>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -150,9 +151,6 @@ fn docker() -> Result<Vec<Said>> {
         r#type: String,
     }
     let mut sockets = engines::sockets(engines::Engine::Docker);
-    if std::env::var_os("DOCKER_HOST").is_none() {
-        sockets.extend(users("docker.sock"));
-    }
     sockets.retain(|socket| socket.exists());
     let (mut all, mut failed) = (Vec::new(), None);
     for socket in &sockets {
@@ -181,12 +179,6 @@ fn docker() -> Result<Vec<Said>> {
         id: listed.id,
     };
     Ok(all.into_iter().map(said).collect())
-}
-
-/// Sockets of daemons that users run for themselves; root sees them all.
-fn users(socket: &str) -> Vec<PathBuf> {
-    let directories = std::fs::read_dir("/run/user").into_iter().flatten().flatten();
-    directories.map(|directory| directory.path().join(socket)).collect()
 }
 
 /// containerd, in all of its namespaces but Docker's own.
