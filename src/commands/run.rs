@@ -69,20 +69,7 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
     {
         screen.warn(&barrier);
     }
-    let chosen;
-    let args = match args.or_base {
-        true => {
-            let when = if global.dry_run { PullWhen::Never } else { args.pull };
-            let image = either::or_base(&args.image, when, screen).map_err(before_the_command)?;
-            chosen = Run { image, ..args.clone() };
-            &chosen
-        }
-        false if global.dry_run => args,
-        false => {
-            pull::ensure(&args.image, args.pull, screen).map_err(before_the_command)?;
-            args
-        }
-    };
+    let args = &with_its_image(args, global, screen).map_err(before_the_command)?;
     let image = rootfs::Plan::of(&args.image).map_err(before_the_command)?;
     let Some(standby) = standby else {
         return dry_run(args, asked, &image, &machine, screen);
@@ -111,6 +98,19 @@ pub fn run(args: &Run, global: &Global, screen: &mut Screen) -> Result<u8> {
             Ok(status.code())
         }
     }
+}
+
+/// The same with an image that is here; a plan fetches nothing.
+fn with_its_image(args: &Run, global: &Global, screen: &mut Screen) -> Result<Run> {
+    let when = if global.dry_run { PullWhen::Never } else { args.pull };
+    let image = match args.or_base {
+        true => either::or_base(&args.image, when, screen)?,
+        false => {
+            pull::ensure(&args.image, when, screen)?;
+            args.image.clone()
+        }
+    };
+    Ok(Run { image, ..args.clone() })
 }
 
 /// What a container changes can be told apart from its image only where it is a
