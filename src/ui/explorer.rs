@@ -223,6 +223,7 @@ impl<'a> View<'a> {
             }
             Event::Char('w') => {
                 self.wasted = !self.wasted;
+                self.filter.clear();
                 (self.on_tree, self.cursor) = (true, 0);
                 self.load();
             }
