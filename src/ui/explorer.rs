@@ -17,8 +17,7 @@ const MOST_OPEN: usize = 200;
 /// Rows that are not the two panes': title, heads, two of details, keys.
 const OTHER_ROWS: usize = 5;
 
-const KEYS: &str =
-    "↑↓ move  Tab pane  Enter open  a all/changes  w wasted  / filter  Esc back  q quit";
+const KEYS: &str = "↑↓ move  Tab pane  Enter open  a all  w wasted  / filter  Esc back  q quit";
 
 /// What something is, compared with what was there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,6 +222,7 @@ impl<'a> View<'a> {
             }
             Event::Char('w') => {
                 self.wasted = !self.wasted;
+                self.filter.clear();
                 (self.on_tree, self.cursor) = (true, 0);
                 self.load();
             }

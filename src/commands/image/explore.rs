@@ -45,7 +45,7 @@ impl Source for Explored<'_> {
     fn title(&self) -> String {
         let Efficiency { size, wasted, score, .. } = &self.efficiency;
         format!(
-            "{}  {} of files, {} wasted, efficiency {:.2} %",
+            "{}  {}, {} wasted, efficiency {:.2} %",
             shown(&self.image.name),
             bytes(*size),
             bytes(*wasted),
