@@ -124,7 +124,9 @@ impl<'a> Buildah<'a> {
 
     fn run(&self, args: &[&str]) -> Ran {
         let mut command = self.uth.beside("buildah");
-        command.env("BUILDAH_ISOLATION", "chroot").env("STORAGE_DRIVER", "vfs");
+        command.env("BUILDAH_ISOLATION", "chroot");
+        // Said here: with --root it does not look for a driver in the environment. This one mounts nothing.
+        command.args(["--storage-driver", "vfs"]);
         let at = |name: &str| self.uth.home().join(name).display().to_string();
         command.args(["--root", &at("storage/root"), "--runroot", &at("storage/run")]).args(args);
         self.uth.wait(command)
@@ -135,6 +137,7 @@ impl<'a> Buildah<'a> {
         let policy = self.policy();
         let more = [
             "--layers",
+            "--force-rm",
             "--format",
             "docker",
             "--network",
