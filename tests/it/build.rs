@@ -709,7 +709,11 @@ fn interop_buildah_makes_the_same() {
         site.build(&["-q", "--no-cache"]).ok();
         let (ours, theirs) = (site.seen("it:1"), site.by_buildah(&file));
         if ours != theirs {
-            different.push(format!("{text}\nours:   {ours:#?}\nbuildah: {theirs:#?}"));
+            let only = |these: &[String], those: &[String]| -> Vec<String> {
+                these.iter().filter(|line| !those.contains(line)).cloned().collect()
+            };
+            let (we, they) = (only(&ours, &theirs), only(&theirs, &ours));
+            different.push(format!("{text}\n  only ours: {we:?}\n  only buildah's: {they:?}"));
         }
     }
     let (all, failed) = (ALIKE.len(), different.len());
