@@ -649,7 +649,7 @@ fn the_articles_dockerfile_builds() {
 }
 
 /// Dockerfiles whose images buildah makes just so: files, owners, modes, links, and the config.
-/// (Debian 12's knows no here-documents.)
+/// (Debian 12's knows no here-documents, and in the OCI's format it keeps no SHELL and no ONBUILD.)
 const ALIKE: &[&str] = &[
     "RUN echo 1 > /one && mkdir -p /d/e && chmod 750 /d && ln -s one /link",
     "RUN echo 1 > /one\nRUN rm /one /etc/profile",
@@ -682,8 +682,6 @@ const ALIKE: &[&str] = &[
     "ENTRYPOINT e f",
     "CMD [\"x\"]\nENTRYPOINT [\"e\"]",
     "EXPOSE 80 53/udp\nVOLUME /data /more\nLABEL a=b c=\"d e\"\nSTOPSIGNAL SIGINT",
-    "SHELL [\"/bin/sh\", \"-ec\"]\nRUN echo $0 > /shell\nCMD x",
-    "ONBUILD RUN true",
     "RUN mkdir -p /real && ln -s /real /alias\nCOPY a /alias/a\nCOPY a /alias/",
     "COPY a /etc/hostname2\nRUN cat /etc/hostname2 > /etc/three",
 ];
@@ -709,7 +707,11 @@ fn interop_buildah_makes_the_same() {
         site.build(&["-q", "--no-cache"]).ok();
         let (ours, theirs) = (site.seen("it:1"), site.by_buildah(&file));
         if ours != theirs {
-            different.push(format!("{text}\nours:   {ours:#?}\nbuildah: {theirs:#?}"));
+            let only = |these: &[String], those: &[String]| -> Vec<String> {
+                these.iter().filter(|line| !those.contains(line)).cloned().collect()
+            };
+            let (we, they) = (only(&ours, &theirs), only(&theirs, &ours));
+            different.push(format!("{text}\n  only ours: {we:?}\n  only buildah's: {they:?}"));
         }
     }
     let (all, failed) = (ALIKE.len(), different.len());

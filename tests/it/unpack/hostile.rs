@@ -245,7 +245,8 @@ fn archives_that_were_shaken_are_contained() {
         shake(&mut archive, &mut random);
         let target = target("shaken");
         let limits = Limits { bytes: 10 << 20, entries: 5000, ..Limits::default() };
-        let options = Options { whiteouts: round % 2 == 0, by_hand: round % 3 == 0, limits };
+        let options =
+            Options { whiteouts: round % 2 == 0, by_hand: round % 3 == 0, limits, marks: None };
         let _ = unpack(&archive[..], &target, &options, &mut Deaf);
         let _ = unpack(&archive[..], &target, &options, &mut Deaf);
         shares_nothing(&target, "shaken");
