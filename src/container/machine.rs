@@ -1,6 +1,8 @@
 //! What this machine offers a container, looked at before anything is planned,
 //! so that a plan has no branches.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
@@ -8,6 +10,7 @@ use rustix::thread::CapabilitySet;
 use crate::container::tried::{self, Known};
 use crate::error::{Context, Result};
 use crate::kernel::probe;
+use crate::kernel::raw;
 use crate::kernel::user::{self, Kind, Range};
 
 /// Paths in /proc and /sys that docker hides from a container: they tell about
@@ -38,6 +41,8 @@ pub struct Machine {
     /// The id maps of a new user namespace, when one is needed: without
     /// CAP_SYS_ADMIN it is what gives the right to all other namespaces.
     pub user: Option<UserMap>,
+    /// Whether the mount namespace belongs to our user namespace: the right to mount in it.
+    pub owns_mounts: bool,
     /// Whether groups may be dropped: not where an ordinary user mapped them.
     pub setgroups: bool,
     /// What is masked, and whether it is a directory.
@@ -90,6 +95,7 @@ impl Machine {
         };
         Ok(Self {
             setgroups,
+            owns_mounts: owns_mounts().unwrap_or(false),
             tried: tried::look(user.is_some(), &binary),
             name_servers: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             binary,
@@ -105,13 +111,19 @@ impl Machine {
     /// that nobody can write to, and what it clones with it: in a user namespace of
     /// the container's, its first process needs a mount made in there.
     pub fn seals_the_watcher(&self) -> bool {
-        self.user.is_none() && self.tried.liked.binary_mount
+        self.user.is_none() && self.owns_mounts && self.tried.liked.binary_mount
     }
 
     /// Whether containers get a user namespace in which root is nobody out here.
     pub fn nobody(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.nobody)
     }
+}
+
+fn owns_mounts() -> Option<bool> {
+    let mounts = File::open("/proc/self/ns/mnt").ok()?;
+    let owner = raw::ns_user(&mounts).ok()?.metadata().ok()?;
+    Some(owner.ino() == std::fs::metadata("/proc/self/ns/user").ok()?.ino())
 }
 
 fn user_map() -> UserMap {
