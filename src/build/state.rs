@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::build::cache::{Made, Past};
+use crate::build::run;
 use crate::error::{Error, Result};
 use crate::image::oci::{
     Config, Descriptor, Digest, Execution, History, Manifest, Other, Platform, RootFs, media,
@@ -39,7 +40,7 @@ pub struct State {
 }
 
 impl State {
-    /// From nothing.
+    /// From nothing; but that programs are looked for somewhere is said, as docker does.
     pub fn scratch(platform: &Platform) -> Self {
         let config = Config {
             created: None,
@@ -47,7 +48,7 @@ impl State {
             architecture: platform.architecture.clone(),
             variant: platform.variant.clone(),
             os: platform.os.clone(),
-            config: Execution::default(),
+            config: Execution { env: vec![run::PATH.to_owned()], ..Execution::default() },
             rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() },
             history: Vec::new(),
             other: Other::new(),

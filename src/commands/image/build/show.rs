@@ -112,7 +112,7 @@ impl Outside for Shown<'_> {
 
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Base(None) => "nothing: no layer, an empty config".to_owned(),
+        Outcome::Base(None) => "nothing: no layer, and PATH in the config".to_owned(),
         Outcome::Base(Some((_, digest, layers))) => {
             format!("{} of {}", counted(*layers as u64, "layer"), short(digest))
         }
