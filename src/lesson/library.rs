@@ -38,7 +38,7 @@ const EMBEDDED: &[Embedded] = &[
     lesson!("05-images"),
     lesson!(
         "06-build",
-        "site/Dockerfile",
+        "article/Dockerfile",
         "site/my-httpd.conf",
         "site/public-html/index.html",
         "offline/Dockerfile",

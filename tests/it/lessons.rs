@@ -24,6 +24,7 @@ fn lessons() -> Vec<PathBuf> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/lessons");
     let mut lessons: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    lessons.retain(|path| path.is_dir());
     lessons.sort();
     lessons
 }

@@ -211,7 +211,7 @@ fn what_was_fetched_is_played_without_a_network() {
     };
     let ran = fetch(&[]).ok();
     let expected = "docker.io/library/rockylinux:8\ndocker.io/library/busybox:latest\n\
-                    docker.io/library/httpd:latest\nAlpine 9.8.7\n";
+                    docker.io/library/httpd:latest\ndocker.io/library/httpd:2.4\nAlpine 9.8.7\n";
     assert_eq!(ran.stdout, expected, "{}", ran.whole());
     let (asked, mirrors) = (registry.requests().len(), mirror.asked.lock().unwrap().len());
     assert_eq!(fetch(&[]).ok().stdout, expected);

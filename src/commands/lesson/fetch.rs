@@ -33,6 +33,8 @@ use crate::ui::Screen;
 struct Needed {
     /// Images, in the order in which they are needed first.
     images: Vec<Name>,
+    /// What earlier lines have built.
+    built: Vec<Name>,
     /// Alpine's minirootfs.
     alpine: bool,
 }
@@ -58,13 +60,21 @@ impl Needed {
                 self.alpine |= args.target == "alpine" && args.file.is_none();
                 return;
             }
+            Command::Image(ImageCommand::Build(args)) => {
+                let names = args.tag.iter().filter_map(|tag| tag.parse().ok());
+                self.built.extend(names);
+                return;
+            }
             Command::Run(args) => &args.image,
             Command::Image(ImageCommand::Pull(args)) => &args.image,
             _ => return,
         };
         match image.parse() {
-            Ok(Reference::Named(name)) if !name.is_local() && !self.images.contains(&name) => {
-                self.images.push(name);
+            Ok(Reference::Named(name)) => {
+                let had = [&self.images, &self.built].iter().any(|had| had.contains(&name));
+                if !name.is_local() && !had {
+                    self.images.push(name);
+                }
             }
             _ => {}
         }
@@ -226,7 +236,7 @@ mod tests {
         assert_eq!(needed(&["3"]), (String::new(), true));
         assert_eq!(needed(&["5"]), ("httpd:latest".to_owned(), false));
         let (names, alpine) = needed(&[]);
-        assert_eq!(names, "rockylinux:8 busybox:latest httpd:latest");
+        assert_eq!(names, "rockylinux:8 busybox:latest httpd:latest httpd:2.4");
         assert!(alpine);
     }
 }

@@ -391,7 +391,7 @@ impl Image {
         }
         let blobs = || self.layers.iter().chain([&self.config]);
         let (kind, found) = match path.rsplit_once('/') {
-            Some((place, "1" | "8" | "latest")) if place.ends_with("/manifests") => {
+            Some((place, "1" | "2.4" | "8" | "latest")) if place.ends_with("/manifests") => {
                 (INDEX, Some(&self.index))
             }
             Some((place, wanted)) if place.ends_with("/manifests") => {
