@@ -69,14 +69,10 @@ impl Needed {
             Command::Image(ImageCommand::Pull(args)) => &args.image,
             _ => return,
         };
-        match image.parse() {
-            Ok(Reference::Named(name)) => {
-                let had = [&self.images, &self.built].iter().any(|had| had.contains(&name));
-                if !name.is_local() && !had {
-                    self.images.push(name);
-                }
-            }
-            _ => {}
+        let Ok(Reference::Named(name)) = image.parse() else { return };
+        let had = [&self.images, &self.built].iter().any(|had| had.contains(&name));
+        if !name.is_local() && !had {
+            self.images.push(name);
         }
     }
 }
