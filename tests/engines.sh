@@ -8,6 +8,7 @@
 #   engines.sh stop NAME DIR    removes it, and what was started for it
 #   engines.sh load NAME DIR FILE           while it is started: loads an archive of images
 #   engines.sh image NAME DIR IMAGE CMD...  runs a command in a container of an image
+#   engines.sh build NAME DIR IMAGE CONTEXT builds it from a Dockerfile (docker)
 #   engines.sh save NAME DIR IMAGE FILE     saves an image as an archive
 # NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
 set -eu
@@ -128,6 +129,7 @@ case "$verb $name" in
     bwrap --ro-bind "$D/rootfs" / --proc /proc --dev /dev --unshare-all --info-fd 3 /bin/sleep 600 3>"$D/bwrap.json" </dev/null >/dev/null 2>&1 &
     until_true jq -e '."child-pid"' "$D/bwrap.json"
     jq '."child-pid"' "$D/bwrap.json" ;;
+  "build docker") DOCKER_BUILDKIT=0 docker build -q --network none -t "$4" "$5" >/dev/null ;;
   "load docker") docker load -q -i "$4" >/dev/null ;;
   "image docker") docker run --rm --network none "${@:4}" ;;
   "save docker") docker save -o "$5" "$4" ;;
@@ -138,6 +140,6 @@ case "$verb $name" in
   "image podman") podman --runtime runc run --rm --net none --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 "${@:4}" ;;
   "save podman") podman save -q --format "${6:-docker-archive}" -o "$5" "$4" ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,13p' "$0" >&2; exit 2 ;;
 esac
 [[ $verb != stop ]] || unmount

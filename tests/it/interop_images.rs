@@ -10,9 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use under_the_hood::image::oci::Digest;
 
+use crate::dockerfile::interop::{Buildah, differences};
 use crate::harness::Uth;
 use crate::images::Fixture;
 use crate::interop::Engine;
+use crate::machine::private_network;
 use crate::registry::real::{NO_LOGINS, Registry};
 
 /// An OCI image layout with the real image (`2.4`) and the Debian that it stands on
@@ -42,6 +44,16 @@ fn digest_of(tag: &str) -> String {
     manifests.find(named).unwrap()["digest"].as_str().unwrap().to_owned()
 }
 
+/// One of its images, in a registry by skopeo: under which name.
+fn pushed(uth: &Uth, registry: &Registry, image: &str) -> String {
+    let name = format!("127.0.0.1:{}/library/{image}", registry.port);
+    let tag = image.split(':').next_back().unwrap();
+    let from = format!("oci:{}:{tag}", httpd().display());
+    let options = "-q --insecure-policy --dest-tls-verify=false";
+    uth.sh(&format!("{NO_LOGINS}; skopeo copy {options} {from} docker://{name}")).ok();
+    name
+}
+
 /// A command that takes longer than others: everything here is large.
 fn run(uth: &Uth, args: &[&str]) -> Value {
     let args = [args, &["--format", "json"]].concat();
@@ -57,13 +69,8 @@ fn the_articles_image_is_pulled_dissected_shared_and_unpacked() {
     }
     let uth = Uth::new();
     let registry = Registry::start(&uth);
-    let place = format!("127.0.0.1:{}/library", registry.port);
-    let (debian, image) = (format!("{place}/debian:bookworm"), format!("{place}/httpd:2.4"));
-    for (tag, name) in [("bookworm", &debian), ("2.4", &image)] {
-        let from = format!("oci:{}:{tag}", httpd().display());
-        let options = "-q --insecure-policy --dest-tls-verify=false";
-        uth.sh(&format!("{NO_LOGINS}; skopeo copy {options} {from} docker://{name}")).ok();
-    }
+    let debian = pushed(&uth, &registry, "debian:bookworm");
+    let image = pushed(&uth, &registry, "httpd:2.4");
 
     // Before anything is here: what can be said without a layer.
     let history = run(&uth, &["image", "history", &image]);
@@ -237,4 +244,68 @@ fn images_go_to_containerd_and_back() {
 #[ignore = "starts podman"]
 fn images_go_to_podman_and_back() {
     images_go_both_ways("podman", &["docker-archive", "oci-archive"]);
+}
+
+/// Debian's Apache, with the configuration that the article's Dockerfile puts where
+/// Apache's own image has it.
+const START: &str = "cd /usr/local/apache2 && mkdir -p logs /run/lock && touch conf/mime.types && \
+     ln -s /usr/lib/apache2/modules . && apache2 -d /usr/local/apache2 -f conf/httpd.conf";
+
+/// The article's Dockerfile with the files of lesson 6, on the real image out of a
+/// registry: what we make of it is what buildah and docker make of it, and its page
+/// is served under all of them.
+#[test]
+#[ignore = "builds on a real image with docker and buildah"]
+fn the_articles_dockerfile_is_built_as_others_build_it_and_serves_its_page() {
+    need!(root);
+    for tool in ["docker-registry", "skopeo", "mmdebstrap", "buildah", "busybox"] {
+        need!(tool tool);
+    }
+    private_network();
+    let uth = Uth::new();
+    let registry = Registry::start(&uth);
+    let base = pushed(&uth, &registry, "httpd:2.4");
+    let context = uth.home().join("site").display().to_string();
+    let lesson = concat!(env!("CARGO_MANIFEST_DIR"), "/lessons/06-build");
+    let from =
+        format!("sed 's#httpd:2.4#{base}#' {lesson}/article/Dockerfile >{context}/Dockerfile");
+    uth.sh(&format!(
+        "cp -r {lesson}/site {context}; {from}; grep -q '^FROM 127' {context}/Dockerfile"
+    ))
+    .ok();
+
+    let image = "docker.io/library/site:1";
+    run(&uth, &["image", "build", "--network", "none", "-t", image, &context]);
+    let file = format!("{context}/Dockerfile");
+    let theirs = Buildah::new(&uth).build(&file, &context).unwrap();
+    let found = differences(&uth, image, &theirs);
+    assert!(found.is_empty(), "ours / buildah's: {found:#?}");
+
+    let page = include_str!("../../lessons/06-build/site/public-html/index.html");
+    let served = format!(
+        "{START} && exec 3<>/dev/tcp/127.0.0.1/80 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+    );
+    let asked = ["/bin/bash", "-c", &served];
+    let archive = uth.home().join("site.tar").display().to_string();
+    run(&uth, &["image", "save", image, "-o", &archive]);
+    for name in ["docker", "podman"] {
+        let engine = Engine::start(name);
+        engine.asked("load", &[&archive]).unwrap();
+        let said = engine.asked("image", &[&[image][..], &asked].concat()).unwrap();
+        assert!(said.replace('\r', "").trim_end().ends_with(page.trim_end()), "{name}: {said}");
+        if name == "docker" {
+            engine.asked("build", &["dockers:1", &context]).unwrap();
+            let built = uth.home().join("dockers.tar").display().to_string();
+            engine.asked("save", &["dockers:1", &built]).unwrap();
+            let mut found = differences(&uth, image, &built);
+            found.remove("config Image"); // the id of the step before, of which docker's builder keeps a container
+            assert!(found.is_empty(), "ours / docker's: {found:#?}");
+        }
+    }
+    let published = format!(
+        "$UTH run -d --name web -p 127.0.0.1:8097:80 {image} /bin/bash -c '{START} -DFOREGROUND'; \
+         for i in $(seq 100); do busybox wget -q -O - http://127.0.0.1:8097/ && break; sleep 0.1; done; $UTH stop -t 0 web"
+    );
+    let ran = uth.sh(&published).ok();
+    assert!(ran.stdout.contains(page), "{}", ran.whole());
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -94,13 +95,13 @@ fn context(uth: &Uth) -> String {
 }
 
 /// buildah with a store of its own, until this is dropped.
-struct Buildah<'a> {
+pub struct Buildah<'a> {
     uth: &'a Uth,
 }
 
 impl<'a> Buildah<'a> {
     /// The base image is in its store.
-    fn new(uth: &'a Uth) -> Self {
+    pub fn new(uth: &'a Uth) -> Self {
         let policy = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
         fs::write(uth.home().join("policy.json"), policy).unwrap();
         let buildah = Self { uth };
@@ -133,9 +134,10 @@ impl<'a> Buildah<'a> {
     }
 
     /// Builds it, and gives where it is as an archive.
-    fn build(&self, file: &str, context: &str) -> Result<String, String> {
+    pub fn build(&self, file: &str, context: &str) -> Result<String, String> {
         let policy = self.policy();
         let more = [
+            "--tls-verify=false", // of a registry on the loopback interface
             "--layers",
             "--force-rm",
             "--format",
@@ -232,8 +234,9 @@ fn difference<T: PartialEq + std::fmt::Debug>(
 }
 
 /// All that differs between the two images.
-fn differences(uth: &Uth, ours: &str, theirs: &str) -> BTreeMap<String, String> {
-    let read = |image: &str| uth.run(["image", "dissect", image, "--format", "json"]).ok().json();
+pub fn differences(uth: &Uth, ours: &str, theirs: &str) -> BTreeMap<String, String> {
+    let patient = |args: &[&str]| uth.wait_for(uth.command(args), Duration::from_secs(240)).ok();
+    let read = |image: &str| patient(&["image", "dissect", image, "--format", "json"]).json();
     let (our, their) = (read(ours), read(theirs));
     let mut found = BTreeMap::new();
     let config = |image: &Value| -> BTreeMap<String, Value> {
@@ -275,7 +278,7 @@ fn differences(uth: &Uth, ours: &str, theirs: &str) -> BTreeMap<String, String> 
     let unpacked = |image: &str, name: &str| {
         let directory = uth.home().join(name);
         let _ = fs::remove_dir_all(&directory);
-        uth.run(["image", "unpack", image, &directory.display().to_string()]).ok();
+        patient(&["image", "unpack", image, &directory.display().to_string()]);
         tree(&directory)
     };
     let (a, b) = (unpacked(ours, "our-tree"), unpacked(theirs, "their-tree"));

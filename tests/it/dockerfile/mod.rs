@@ -3,7 +3,7 @@
 //! too, by this program and by buildah (interop.rs).
 
 mod any;
-mod interop;
+pub mod interop;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
