@@ -449,7 +449,10 @@ fn the_config_is_what_the_instructions_say() {
     let whole = site.config();
     let config = &whole["config"];
     for (pointer, expected) in [
-        ("/Env", r#"["A=11","B=two words"]"#),
+        (
+            "/Env",
+            r#"["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","A=11","B=two words"]"#,
+        ),
         ("/Labels", r#"{"x":"y"}"#),
         ("/ExposedPorts", r#"{"53/udp":{},"80/tcp":{}}"#),
         ("/Volumes", r#"{"/data":{}}"#),

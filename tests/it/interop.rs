@@ -159,6 +159,7 @@ fn owner_is_seen(name: &'static str, engine: Option<&str>, known_by: Option<&str
         assert_eq!(pairs(&ran.json()["namespaces"]), pairs(&rows), "{}", ran.whole());
         let ran = uth.run(["inspect", "process", "--format", "json", known_by]).ok();
         assert_eq!(ran.json()["pid"].to_string(), container.pid, "{}", ran.whole());
+        exposed_by_name(&uth, known_by, &container);
     }
     if name == "docker" {
         its_name_is_asked_for(&uth, &container);
@@ -178,6 +179,7 @@ fn its_name_is_asked_for(uth: &Uth, container: &Engine) {
         let found = ask(&["inspect", "process", target, "--format", "json"]);
         assert_eq!(found["pid"].to_string(), container.pid, "{target}");
     }
+    exposed_by_name(uth, "docker:uth-interop", container);
     ask(&["cgroup", "watch", "docker:uth-interop", "--count", "1", "--format", "json"]);
     let all = ask(&["inspect", "containers", "--format", "json"]);
     let mut all = all["containers"].as_array().unwrap().iter();
@@ -301,6 +303,21 @@ fn exposed_and_hidden(uth: &Uth, name: &str, pid: &str) {
     let sockets = std::fs::read_to_string(uth.home().join("theirs")).unwrap();
     assert_eq!(ours.len(), sockets.lines().count(), "{name}: {sockets}{}", ran.whole());
     assert!(ours.iter().any(|listener| listener["port"] == 8001), "{name}: {}", ran.whole());
+}
+
+/// By the engine's own name for it: the same namespace.
+fn exposed_by_name(uth: &Uth, target: &str, container: &Engine) {
+    let (pid, socket) = (&container.pid, container.path("docker.sock"));
+    let script = format!(
+        r#"set -e; mkdir -p /run/netns; mount -t tmpfs names /run/netns
+        $UTH netns expose {target} --name by-name; ip netns list | grep -w by-name
+        [ $(stat -c %i /run/netns/by-name) = $(stat -Lc %i /proc/{pid}/ns/net) ]
+        $UTH netns hide by-name; [ -z "$(ls /run/netns)" ]"#
+    );
+    let mut unshare = uth.beside("unshare");
+    unshare.args(["--mount", "sh", "-c", &script]);
+    unshare.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    uth.wait(unshare).ok();
 }
 
 macro_rules! engines {
