@@ -40,7 +40,7 @@ fn a_hierarchy_that_is_read_only_is_called_so() {
 fn a_controller_in_use_elsewhere_is_said_to_be() {
     need_v1!();
     let script = "umount -l /sys/fs/cgroup/pids; mkdir $UTH_HOME/x
-        mount -t cgroup -o pids,net_prio none $UTH_HOME/x 2>&1 | grep -i busy >$UTH_HOME/busy
+        mount -t cgroup -o pids,net_prio uth-elsewhere $UTH_HOME/x 2>&1 | grep -i busy >$UTH_HOME/busy
         $UTH cgroup limit --pids 20 -- true";
     let uth = Uth::new();
     let ran = apart(&uth, script).one_error(4);

@@ -18,7 +18,7 @@ ln -s $perl $T/containerd-shim-runc-v2; ln -s $perl $T/conmon
 echo 'system("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sleep", "60")' >$T/shim
 $T/containerd-shim-runc-v2 $T/shim -namespace moby -id $(id 11) & shim=$!
 $T/containerd-shim-runc-v2 $T/shim -namespace moby -id $(id 12) & other=$!
-$T/conmon $T/shim -n box -c $(id 31) & conmon=$!
+$T/conmon $T/shim -n hull -c $(id 31) & conmon=$!
 first() { until first=$(pgrep -P $(pgrep -P $1)) && [ "$(cat /proc/$first/comm)" = sleep ]; do sleep 0.01; done 2>/dev/null; echo $first; }
 for it in $shim $other $conmon; do first $it; done >$T/pids
 cat >$T/daemon <<'P'
@@ -32,7 +32,7 @@ P
 perl $T/daemon $T & until [ -S $T/docker.sock ]; do sleep 0.01; done
 answer() { printf 'HTTP/1.0 200 OK\r\n\r\n%s' "$1" >$T/answer; }
 right() { answer '[{"Id":"'$(id 11)'","Names":["/web"],"Image":"httpd:2.4","Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}]},
-  {"Id":"'$(id 12)'","Names":["/box"],"Image":"evil\u001b[2J"}]'; }
+  {"Id":"'$(id 12)'","Names":["/hull"],"Image":"evil\u001b[2J"}]'; }
 "#;
 
 macro_rules! need_engines {
@@ -58,12 +58,12 @@ fn names_that_only_the_engine_knows_are_targets() {
     let uth = Uth::new();
     let looks = r#"
 right
-for target in web docker:web docker:box podman:box $(id 11 | cut -c 1-63)1 docker:$(id 12); do
+for target in web docker:web docker:hull podman:hull $(id 11 | cut -c 1-63)1 docker:$(id 12); do
   $UTH inspect process $target --format json
 done
 $UTH inspect containers --format json
 $UTH inspect containers >&2
-! $UTH inspect process box 2>$T/ambiguous
+! $UTH inspect process hull 2>$T/ambiguous
 ! $UTH inspect process a000 2>$T/prefix
 ! $UTH inspect process podman:web 2>$T/none"#;
     let ran = in_a_world(&uth, &format!("{ENGINES}{looks}")).ok();
@@ -76,13 +76,13 @@ $UTH inspect containers >&2
     assert_eq!(web["owner"]["label"], "docker:web", "{web:#}");
     assert_eq!(web["image"], "httpd:2.4", "{web:#}");
     assert_eq!(web["ports"], serde_json::json!(["0.0.0.0:8080->80/tcp"]), "{web:#}");
-    assert_eq!(of(pids[1])["owner"]["label"], "docker:box");
+    assert_eq!(of(pids[1])["owner"]["label"], "docker:hull");
     assert!(!ran.stderr.contains('\u{1b}') && ran.stderr.contains("httpd:2.4"), "{}", ran.whole());
     let read = |name: &str| std::fs::read_to_string(uth.home().join(name)).unwrap();
     for name in ["ambiguous", "prefix"] {
         let said = read(name);
         assert!(said.contains("more than one"), "{said}");
-        assert!(said.contains("docker:box") && said.contains("podman:box"), "{said}");
+        assert!(said.contains("docker:hull") && said.contains("podman:hull"), "{said}");
     }
     assert!(read("none").contains("no container podman:web"), "{}", read("none"));
 }
