@@ -211,8 +211,10 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
                 mode &= !(SETGID as u32);
                 left.push(path.clone());
                 String::new()
-            } else {
+            } else if kind.is_file() {
                 crate::registry::server::digest(&fs::read(&path).unwrap())
+            } else {
+                format!("device {}", metadata.rdev()) // whatever is in /dev/zero has no end
             };
             let owner = format!("{}:{}", metadata.uid(), metadata.gid());
             found.insert(name, format!("{mode:o} {owner} {content}"));
