@@ -145,7 +145,9 @@ fn from_a_registry(user: bool) {
     holds_of(play("1"), &["here NAME=\"Rocky Linux\"", pulls]);
     holds_of(play("5"), &["Debian GNU/Linux 99", "EXPOSE 80", "15 of 15 claims hold"]);
     if !user {
-        holds_of(play("2"), &["12 of 12 claims hold"]);
+        // Who is not root has not all of them tested.
+        let all = crate::skip::root().is_ok().then_some("12 of 12 claims hold");
+        holds_of(play("2"), &all.into_iter().collect::<Vec<_>>());
     }
 }
 

@@ -101,10 +101,12 @@ impl Store {
             return Ok(());
         }
         let _lock = lock(&self.path, FlockOperation::LockExclusive)?;
-        if !self.path.join("index.json").exists() {
-            self.replace("index.json", &bytes(&Index::default())?)?;
+        self.replace("oci-layout", VERSION.as_bytes())?;
+        // The last: whoever finds an index reads a store that is whole.
+        match self.path.join("index.json").exists() {
+            true => Ok(()),
+            false => self.replace("index.json", &bytes(&Index::default())?),
         }
-        self.replace("oci-layout", VERSION.as_bytes())
     }
 
     /// Reads index.json, changes it, and puts it in place whole.
