@@ -53,6 +53,15 @@ impl Uth {
         command
     }
 
+    /// Runs the program as the user nobody, whose this home then is.
+    pub fn as_nobody<const N: usize>(&self, args: [&str; N]) -> Ran {
+        std::os::unix::fs::chown(self.home(), Some(65534), Some(65534)).unwrap();
+        let mut command = self.beside("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(Self::program()).args(args);
+        self.wait(command)
+    }
+
     /// Another program (`strace`, `sh`, `unshare`) in the same environment;
     /// `$UTH` is the program under test.
     pub fn beside(&self, program: impl AsRef<OsStr>) -> Command {

@@ -138,13 +138,8 @@ fn lesson_1_plays_for_an_ordinary_user() {
     need!(root);
     need!(user_namespace);
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
     let before = Machine::look(&uth);
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["lesson", "1", "--auto"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["lesson", "1", "--auto"]).ok();
     assert!(ran.stdout.contains("not-inits: – cannot be tested here"), "{}", ran.whole());
     snapshot("lesson-1-auto-user", told(&ran.stdout));
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
@@ -193,12 +188,7 @@ fn lesson_3_plays_for_an_ordinary_user() {
     need!(root);
     need!(user_namespace);
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["lesson", "3", "--auto"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["lesson", "3", "--auto"]).ok();
     assert!(ran.stdout.contains("14 of 15 claims hold"), "{}", ran.whole());
     assert!(ran.stdout.contains("others-do-not: – cannot be tested here"), "{}", ran.whole());
 }
@@ -229,12 +219,7 @@ fn lesson_4_plays_for_an_ordinary_user() {
     need!(user_namespace);
     need!(sh "controllers of version 1", "test -d /sys/fs/cgroup/pids && test -d /sys/fs/cgroup/cpu");
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["verify", "4", "--format", "json"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["verify", "4", "--format", "json"]).ok();
     let claims = ran.json()["claims"].as_array().unwrap().clone();
     let held: Vec<_> = claims.iter().filter(|claim| claim["verdict"] == "holds").collect();
     assert!(held.len() >= 5, "{}", ran.whole());
@@ -269,12 +254,7 @@ fn lesson_5_plays_for_an_ordinary_user() {
     need!(root);
     need!(user_namespace);
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["lesson", "5", "--auto"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["lesson", "5", "--auto"]).ok();
     assert!(ran.stdout.contains("15 of 15 claims hold"), "{}", ran.whole());
 }
 
@@ -302,12 +282,7 @@ fn lesson_6_plays_for_an_ordinary_user() {
     need!(user_namespace);
     need!(sh "busybox", "command -v busybox");
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["lesson", "6", "--auto"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["lesson", "6", "--auto"]).ok();
     assert!(ran.stdout.contains("15 of 16 claims hold"), "{}", ran.whole());
     assert!(ran.stdout.contains("served: – cannot be tested here"), "{}", ran.whole());
 }
@@ -333,12 +308,7 @@ fn lesson_7_plays_for_an_ordinary_user() {
     need!(root);
     need!(user_namespace);
     let uth = Uth::new();
-    let nobody = 65534;
-    std::os::unix::fs::chown(uth.home(), Some(nobody), Some(nobody)).unwrap();
-    let mut command = uth.beside("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(Uth::program()).args(["lesson", "7", "--auto"]);
-    let ran = uth.wait(command).ok();
+    let ran = uth.as_nobody(["lesson", "7", "--auto"]).ok();
     assert!(ran.stdout.contains("14 of 17 claims hold"), "{}", ran.whole());
     assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
 }
