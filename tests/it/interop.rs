@@ -255,8 +255,16 @@ fn layers_are_told(uth: &Uth, name: &str, container: &Engine) {
             let only_theirs: Vec<_> = theirs.difference(&ours).collect();
             assert!(only_theirs.iter().all(|line| line.starts_with("D ")), "{only_theirs:?}");
             let only_ours: Vec<_> = ours.difference(&theirs).collect();
-            let known =
-                ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/run", "/var"];
+            // The last of them is touched: in the second in which it was made, Podman sees no change.
+            let known = [
+                "/etc/hostname",
+                "/etc/hosts",
+                "/etc/resolv.conf",
+                "/etc/mtab",
+                "/run",
+                "/var",
+                "/usr/bin/busybox",
+            ];
             let on_the_way = |line: &str| {
                 let below = format!("{}/", &line[2..]);
                 line.starts_with("C ") && ours.iter().any(|other| other[2..].starts_with(&below))
