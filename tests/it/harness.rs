@@ -122,6 +122,10 @@ impl Drop for Uth {
         for (pid, _) in processes_of(self.home()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+        // Overlayfs closes its own directory, and who is not root must open it to empty it.
+        let closed = self.home().join("work/work");
+        let _ =
+            std::fs::set_permissions(closed, std::os::unix::fs::PermissionsExt::from_mode(0o700));
     }
 }
 
