@@ -222,9 +222,10 @@ fn listed_once(uth: &Uth, name: &str, engine: Option<&str>, pid: &str) {
 }
 
 /// Changes made in the container through the engine's own `exec`, of every kind.
+// (A time of its own: within the second in which a file was packed, a touch is not seen.)
 const CHANGES: &str = "cd /; B=/bin/busybox; echo x >/etc/new; $B mkdir -p /a/b; echo x >/a/b/c; $B rm /etc/os-release; \
     $B rm -r /var; $B mkdir /var; echo x >/var/z; $B chmod 700 /root; $B ln -s /etc/passwd /tmp/l; \
-    $B touch /usr/bin/busybox; $B mv /etc/group /etc/group2; echo x >/odd.wh.; $B rm -r /sbin; echo x >/sbin";
+    $B touch -d '2001-01-01 00:00' /usr/bin/busybox; $B mv /etc/group /etc/group2; echo x >/odd.wh.; $B rm -r /sbin; echo x >/sbin";
 
 /// A directory where a file was: Podman's own `diff` stumbles over it.
 const AND_MORE: &str = "; $B rm /etc/passwd; $B mkdir /etc/passwd; echo x >/etc/passwd/x";
@@ -255,16 +256,8 @@ fn layers_are_told(uth: &Uth, name: &str, container: &Engine) {
             let only_theirs: Vec<_> = theirs.difference(&ours).collect();
             assert!(only_theirs.iter().all(|line| line.starts_with("D ")), "{only_theirs:?}");
             let only_ours: Vec<_> = ours.difference(&theirs).collect();
-            // The last of them is touched: in the second in which it was made, Podman sees no change.
-            let known = [
-                "/etc/hostname",
-                "/etc/hosts",
-                "/etc/resolv.conf",
-                "/etc/mtab",
-                "/run",
-                "/var",
-                "/usr/bin/busybox",
-            ];
+            let known =
+                ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/run", "/var"];
             let on_the_way = |line: &str| {
                 let below = format!("{}/", &line[2..]);
                 line.starts_with("C ") && ours.iter().any(|other| other[2..].starts_with(&below))
