@@ -254,6 +254,17 @@ pub fn paths(place: Place) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Waits until nobody else looks through the journals of a place; nobody does until
+/// this is dropped. None where there are no journals.
+pub fn turn(place: Place) -> Result<Option<File>> {
+    let directory = home::path(place)?.join("journal");
+    let Ok(file) = File::open(&directory) else { return Ok(None) };
+    let exclusive = FlockOperation::LockExclusive;
+    rustix::io::retry_on_intr(|| flock(&file, exclusive))
+        .tried(|| format!("flock({directory:?})"))?;
+    Ok(Some(file))
+}
+
 /// The effects that every journal names at this moment, whoever holds it.
 pub fn effects() -> Result<Vec<Effect>> {
     let mut effects = Vec::new();

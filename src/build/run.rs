@@ -146,6 +146,7 @@ fn spec(command: &Command, rootfs: Rootfs, id: &str, below: &Stack) -> Result<Sp
     Ok(Spec {
         id: id.to_owned(),
         name: id.to_owned(),
+        scope: None,
         hostname: HOSTNAME.to_owned(),
         image: "(a step of image build)".to_owned(),
         rootfs,

@@ -65,7 +65,11 @@ pub enum LessonCommand {
         lesson: String,
     },
     /// Print the variables of the lesson being played, for a second terminal
-    Env,
+    Env {
+        /// Which run, where several are played: lesson3-3fa2c1
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+    },
     /// Read or write the progress file as the user who typed `sudo`
     #[command(hide = true)]
     Progress {

@@ -14,6 +14,7 @@ use crate::container::machine::Machine;
 use crate::container::network::bridge;
 use crate::container::passwd::{Accounts, User};
 use crate::container::plan;
+use crate::container::scope;
 use crate::container::spec::{
     Files, Helper, Network, NetworkKind, Rights, Spec, check_hostname, check_name, clean, limits,
     oom_score, stop_signal, usage,
@@ -278,6 +279,7 @@ fn spec(args: &Run, asked: Asked, id: String, rootfs: Rootfs) -> Result<Spec> {
         layer: None,
         stop_signal,
         name: args.name.clone().unwrap_or_else(|| id.clone()),
+        scope: scope::own(),
         id,
         hostname,
         image: args.image.clone(),

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::container::registry::{self, Container};
+use crate::container::scope;
 use crate::container::spec::Spec;
 use crate::error::{Error, Result};
 use crate::home::{self, Place};
@@ -72,8 +73,8 @@ fn read(path: PathBuf) -> Option<Kept> {
 
 /// The kept container with this name, or whose id starts like this.
 pub fn find(target: &str) -> Result<Kept> {
-    let mut all = list()?;
-    let chosen = registry::choose(all.iter().map(|kept| &kept.container), target)?;
+    let (mut all, own) = (list()?, scope::own());
+    let chosen = registry::choose(all.iter().map(|kept| &kept.container), target, own.as_deref())?;
     match chosen {
         Some(index) => Ok(all.swap_remove(index)),
         None => {
@@ -81,7 +82,10 @@ pub fn find(target: &str) -> Result<Kept> {
                 [] => "Only `run --keep` leaves something of a container when it has ended."
                     .to_owned(),
                 some => {
-                    format!("Kept: {}.", registry::names(some.iter().map(|kept| &kept.container)))
+                    format!(
+                        "Kept: {}.",
+                        registry::names(some.iter().map(|kept| &kept.container), own.as_deref())
+                    )
                 }
             }))
         }

@@ -9,6 +9,7 @@ use crate::container::attach::{Ending, attach, hold_signals, release_signals, un
 use crate::container::machine::Machine;
 use crate::container::network::{bridge, place};
 use crate::container::plan::{self, NAMES, Plan, TREE};
+use crate::container::registry::Container;
 use crate::container::spec::{Network, NetworkKind, Process, Spec, clash, usage};
 use crate::container::tried;
 use crate::container::{kept, logs, registry};
@@ -150,7 +151,7 @@ fn start(
 ) -> Result<Started> {
     let (ours, theirs) = Channel::pair()?;
     let lock = registry::lock()?;
-    name_is_free(&spec.name)?;
+    name_is_free(spec)?;
     ports_are_free(&spec.network)?;
     let joined = match &spec.network.kind {
         NetworkKind::Container(name) => Some(place::open(Path::new("/proc"), name)?),
@@ -217,16 +218,19 @@ pub fn last_words(channel: &Channel) -> Option<Error> {
     None
 }
 
-fn name_is_free(name: &str) -> Result<()> {
+/// Within its scope: what others call theirs is in nobody's way.
+fn name_is_free(spec: &Spec) -> Result<()> {
+    let name = &spec.name;
+    let same = |other: &Container| other.name == *name && other.scope == spec.scope;
     let taken = |by: &str, hint: String| {
         Err(usage(format!("the name {name} is taken by {by}"))
             .hint(format!("{hint}, or choose another name.")))
     };
-    if let Some(running) = registry::list()?.iter().find(|running| running.name == name) {
+    if let Some(running) = registry::list()?.iter().find(|running| same(running)) {
         let stop = format!("Stop it with `under-the-hood stop {name}`");
         return taken(&format!("container {}", running.id), stop);
     }
-    match kept::list()?.iter().find(|kept| kept.container.name == name) {
+    match kept::list()?.iter().find(|kept| same(&kept.container)) {
         None => Ok(()),
         Some(kept) => taken(
             &format!("container {}, which has ended and is kept", kept.container.id),

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod race;
 pub mod registry;
 pub mod schedule;
+pub mod scope;
 pub mod spec;
 pub mod stop;
 pub mod survey;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::kept;
 use crate::container::passwd::User;
+use crate::container::scope;
 use crate::container::spec::{NetworkKind, Rights, Spec};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
@@ -23,6 +24,9 @@ pub struct Container {
     pub id: String,
     /// `--name`, or the id.
     pub name: String,
+    /// Within which its name is unique: the run of a lesson, see [`scope`].
+    #[serde(default)]
+    pub scope: Option<String>,
     /// Its first process, as the host sees it.
     pub pid: i32,
     /// When that process started: field 22 of /proc/PID/stat, in clock ticks since boot.
@@ -108,6 +112,7 @@ pub fn record(spec: &Spec) -> String {
     let container = Container {
         id: spec.id.clone(),
         name: spec.name.clone(),
+        scope: spec.scope.clone(),
         pid: 0,
         start: 0,
         shim: 0,
@@ -176,8 +181,13 @@ pub fn list() -> Result<Vec<Container>> {
 
 /// The container with this name, or whose id starts like this.
 pub fn find(target: &str) -> Result<Container> {
+    find_in(target, scope::own().as_deref())
+}
+
+/// The same for somebody in that scope.
+pub fn find_in(target: &str, scope: Option<&str>) -> Result<Container> {
     let mut all = list()?;
-    if let Some(index) = choose(all.iter(), target)? {
+    if let Some(index) = choose(all.iter(), target, scope)? {
         return Ok(all.swap_remove(index));
     }
     let error = Error::new(format!("no container {target} is running"));
@@ -189,21 +199,26 @@ pub fn find(target: &str) -> Result<Container> {
         [] => error.hint(
             "None of ours is running; start one with `under-the-hood run -d --name box base sleep 600`.",
         ),
-        some => error.hint(format!("Running: {}.", names(some.iter()))),
+        some => error.hint(format!("Running: {}.", names(some.iter(), scope))),
     })
 }
 
-/// Their names, for people.
-pub fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
-    containers.map(|container| container.name.as_str()).collect::<Vec<_>>().join(", ")
+/// Their names, for people in that scope: of others the id, too, which is what they go by.
+pub fn names<'a>(containers: impl Iterator<Item = &'a Container>, own: Option<&str>) -> String {
+    let name = |container: &Container| match container.scope.as_deref() == own {
+        true => container.name.clone(),
+        false => scope::described(container),
+    };
+    containers.map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// Which of them is called this, or has an id that starts like this.
+/// Which of them is called this by somebody in that scope, or has an id that starts like this.
 pub fn choose<'a>(
     containers: impl Iterator<Item = &'a Container> + Clone,
     target: &str,
+    scope: Option<&str>,
 ) -> Result<Option<usize>> {
-    if let Some(named) = containers.clone().position(|container| container.name == target) {
+    if let Some(named) = scope::named(containers.clone(), target, scope)? {
         return Ok(Some(named));
     }
     let starts = |container: &Container| !target.is_empty() && container.id.starts_with(target);

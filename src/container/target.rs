@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::engines::{Detective, Engine, Found, Host, state};
+use super::scope;
 use super::survey::{self, What};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::namespace::{self, Census};
@@ -78,6 +79,18 @@ pub fn container(
         !name.is_empty() && id.as_ref().is_some_and(|id| id.starts_with(name))
     };
     let by_id: Vec<_> = candidates.iter().filter(|(_, found)| begins(&found.id)).collect();
+    // A name of ours means what it means in our scope; an id means that container.
+    let meant = match engine {
+        None | Some(Engine::UnderTheHood) => {
+            let index = scope::named(detective.ours(), name, scope::own().as_deref())?;
+            index.and_then(|index| detective.ours().nth(index)).map(|ours| ours.id.clone())
+        }
+        Some(_) => None,
+    };
+    let counts = |found: &Found| {
+        !registered(found) || found.id == meant || found.id.as_deref() == Some(name)
+    };
+    let exact: Vec<_> = exact.into_iter().filter(|(_, found)| counts(found)).collect();
     let mut matching = if exact.is_empty() { by_id } else { exact };
     // A name in our own registry is meant before the same name in another user's.
     if matching.iter().any(|(_, found)| registered(found)) {

@@ -68,7 +68,7 @@ impl Leftover {
 /// Everything that [`sweep`] could find to undo. Changes nothing.
 pub fn leftovers() -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
-    for orphan in orphans()? {
+    for orphan in &orphans()?.journals {
         let journal::Header { command, token, .. } = orphan.header();
         let there = |entry: &&Entry| !scheduler::restore::is_over(&entry.effect);
         found.extend(orphan.entries().iter().filter(there).map(|entry| Leftover {
@@ -84,7 +84,8 @@ pub fn leftovers() -> Result<Vec<Leftover>> {
 /// are locked and are not touched; what is meant to stay goes only `with_kept`.
 pub fn sweep(with_kept: bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
-    for mut orphan in orphans()? {
+    let orphans = orphans()?;
+    for mut orphan in orphans.journals {
         let over = |entry: &Entry| scheduler::restore::is_over(&entry.effect);
         let with_kept = with_kept || cable_is_gone(&orphan) || orphan.entries().iter().all(over);
         undo_all(&mut orphan, with_kept, &mut report, observer);
@@ -108,7 +109,8 @@ fn cable_is_gone(journal: &Journal) -> bool {
 /// Undoes what was meant to stay in those journals that are `chosen` by what they name.
 pub fn take_back(chosen: impl Fn(&[Entry]) -> bool, observer: &mut dyn Observer) -> Result<Report> {
     let mut report = Report::default();
-    for mut orphan in orphans()? {
+    let orphans = orphans()?;
+    for mut orphan in orphans.journals {
         if chosen(orphan.entries()) {
             undo_all(&mut orphan, true, &mut report, observer);
         }
@@ -117,9 +119,19 @@ pub fn take_back(chosen: impl Fn(&[Entry]) -> bool, observer: &mut dyn Observer)
     Ok(report)
 }
 
-fn orphans() -> Result<Vec<Journal>> {
+/// Journals that nobody holds, held by us; and the turn to hold them: another
+/// command that looks at the same moment would take a journal that we hold for
+/// one whose owner lives, and pass over it.
+struct Orphans {
+    journals: Vec<Journal>,
+    _turn: Vec<fs::File>,
+}
+
+fn orphans() -> Result<Orphans> {
     let mut orphans = Vec::new();
+    let mut turn = Vec::new();
     for place in [Place::Run, Place::Data] {
+        turn.extend(journal::turn(place)?);
         for path in journal::paths(place)? {
             let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
             orphans.extend(Journal::adopt(&path)?.map(|orphan| (written.ok(), orphan)));
@@ -127,7 +139,7 @@ fn orphans() -> Result<Vec<Journal>> {
     }
     // What was done last is undone first.
     orphans.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
-    Ok(orphans.into_iter().map(|(_, orphan)| orphan).collect())
+    Ok(Orphans { journals: orphans.into_iter().map(|(_, orphan)| orphan).collect(), _turn: turn })
 }
 
 /// Undoes everything a journal names, the last first; what is kept only `with_kept`.

@@ -8,7 +8,9 @@
 //! | `review` | what can be wrong with a lesson that reads well |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `check` | is it true on this machine? |
+//! | `own` | what is one run's alone: its names, its port |
 //! | `perform` | a lesson's lines, performed |
+//! | `session` | what a second terminal is told of a player |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `progress` | how far the reader has come |
@@ -18,11 +20,13 @@ pub mod check;
 pub mod fault;
 pub mod library;
 pub mod model;
+pub mod own;
 pub mod parse;
 pub mod perform;
 pub mod play;
 pub mod progress;
 pub mod review;
+pub mod session;
 pub mod stage;
 pub mod trial;
 pub mod words;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use crate::ui::markdown;
 
 use super::Grammar;
-use super::check::{DIRECTORY, IMAGE, Test};
+use super::check::{CPU, DIRECTORY, ID, IMAGE, PORT, Test};
 use super::fault::Fault;
 use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Try};
 use super::words::{Line, shell_names};
@@ -144,7 +144,7 @@ impl Review<'_> {
 
     fn names(&mut self, line: usize, names: Vec<String>) {
         for name in names {
-            let known = name == DIRECTORY
+            let known = [DIRECTORY, ID, PORT, CPU].contains(&&*name)
                 || (self.image && name == IMAGE)
                 || self.bound.iter().any(|container| {
                     let container = container.replace('-', "_");
@@ -154,7 +154,7 @@ impl Review<'_> {
                 self.fault(
                     line,
                     format!("`${name}` is not bound here"),
-                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim, `image pull` binds $image; $lesson_dir is always there",
+                    "`--name box` in an earlier step binds $box_pid, $box_id and $box_shim, `image pull` binds $image; $lesson_dir, $lesson_id, $lesson_port and $lesson_cpu are always there",
                 );
             }
         }

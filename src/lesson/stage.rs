@@ -9,8 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use crate::container::network::{connect, names, place};
 use crate::container::registry;
 use crate::effect::{Effect, Identity};
@@ -22,9 +20,11 @@ use crate::kernel::watcher::Watch;
 use crate::step::Deaf;
 
 use super::check::{self, Bound, World, start_of};
-use super::model::Leaves;
+use super::model::{Leaves, Lesson};
+use super::own;
 use super::perform::{self, Done};
 use super::review;
+use super::session::{self, Now, Session};
 use super::words::Line;
 
 /// How long a container's shim may take to tidy up behind it.
@@ -40,25 +40,24 @@ pub struct Stage {
     watch: Watch,
     session: PathBuf,
     world: World,
+    /// Where the player is, for a second terminal.
+    now: Option<Now>,
     /// Colour and columns for the commands' own output.
     look: (bool, usize),
 }
 
-/// What `lesson env` reads.
-#[derive(Debug, Serialize, Deserialize)]
-struct Session {
-    pid: i32,
-    start: u64,
-    variables: Vec<(String, String)>,
-}
-
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
-    pub fn new(title: &str, files: &Files, look: (bool, usize)) -> Result<Self> {
-        let (watch, session, directory) = opened(title, files)?;
-        let world = World { program: perform::own_program()?, directory, ..World::default() };
-        let (title, files) = (title.to_owned(), files.to_owned());
-        let mut stage = Self { title, files, watch, session, world, look };
+    pub fn new(lesson: &Lesson, look: (bool, usize)) -> Result<Self> {
+        let (title, files) = (format!("lesson {}", lesson.key()), &lesson.files);
+        let (watch, session, directory) = opened(&title, files)?;
+        let _turn = session::turn()?;
+        let scope = own::scope(lesson.number, watch.token());
+        let (program, port) = (perform::own_program()?, own::port(watch.token())?);
+        let cpu = own::cpu()?;
+        let world = World { program, directory, scope, port, cpu, ..World::default() };
+        let files = files.to_owned();
+        let mut stage = Self { title, files, watch, session, world, now: None, look };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -66,6 +65,12 @@ impl Stage {
     /// What checks are asked about.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Tells a second terminal where the player is.
+    pub fn tell(&mut self, now: Now) -> Result<()> {
+        self.now = Some(now);
+        self.tell_session()
     }
 
     /// Performs one of our own command lines and binds the name it gives.
@@ -109,7 +114,7 @@ impl Stage {
     /// Binds a name to the running container that has it, and writes down that
     /// it is the lesson's to end.
     fn bind(&mut self, name: &str) -> Result<()> {
-        let Ok(container) = registry::find(name) else { return Ok(()) };
+        let Ok(container) = registry::find_in(name, Some(&self.world.scope)) else { return Ok(()) };
         let known = self.world.bound(name).map(|bound| (bound.pid, bound.start));
         if container.name != name || known == Some((container.pid, container.start)) {
             return Ok(());
@@ -247,6 +252,9 @@ impl Stage {
         let mut world = World {
             program: self.world.program.clone(),
             directory: self.world.directory.clone(),
+            scope: self.world.scope.clone(),
+            port: self.world.port,
+            cpu: self.world.cpu.clone(),
             offline: self.world.offline,
             ..World::default()
         };
@@ -275,12 +283,8 @@ impl Stage {
     }
 
     fn tell_session(&mut self) -> Result<()> {
-        let pid = rustix::process::getpid().as_raw_nonzero().get();
-        let session =
-            Session { pid, start: start_of(pid).unwrap_or(0), variables: self.world.variables() };
-        let text = serde_json::to_vec(&session)
-            .map_err(|error| Error::new("writing the lesson's variables").said(error))?;
-        fs::write(&self.session, text).tried(|| format!("write({:?})", self.session))
+        let (variables, now) = (self.world.variables(), self.now.clone());
+        Session::own(self.world.scope.clone(), variables, now).write(&self.session)
     }
 }
 
@@ -373,20 +377,4 @@ fn unplugged(bound: &Bound) -> Result<()> {
     }
     let place = place::open(Path::new("/proc"), &bound.pid.to_string())?;
     connect::cables(&place)?.iter().try_for_each(|cable| connect::disconnect(cable, &mut Deaf))
-}
-
-/// `lesson env`: what the lesson being played has bound, newest player first.
-pub fn session_variables() -> Result<Vec<(String, String)>> {
-    let directory = home::path(Place::Run)?;
-    let mut sessions: Vec<_> = fs::read_dir(&directory).into_iter().flatten().flatten().collect();
-    sessions.retain(|entry| entry.file_name().to_string_lossy().starts_with("lesson-"));
-    sessions.sort_by_key(|entry| entry.metadata().and_then(|metadata| metadata.modified()).ok());
-    let read = |entry: &fs::DirEntry| -> Option<Session> {
-        let session: Session = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
-        (start_of(session.pid) == Some(session.start)).then_some(session)
-    };
-    sessions.iter().rev().find_map(read).map(|session| session.variables).ok_or_else(|| {
-        Error::new("no lesson is being played here")
-            .hint("Start one in another terminal: `under-the-hood lesson 1` (and as the same user: with sudo in both, or in neither).")
-    })
 }

@@ -325,7 +325,7 @@ fn another_players_process_is_not_ones_own() {
     let text = text.replace("`touch MADE`", "`sleep 4299 >/dev/null 2>&1 &`");
     std::fs::write(small.uth.home().join("small/lesson.md"), text).unwrap();
     let mut others = std::process::Command::new("sleep");
-    let mut others = others.arg("4299").env("lesson_dir", "/elsewhere").spawn().unwrap();
+    let mut others = others.arg("4299").env("UTH_SCOPE", "another").spawn().unwrap();
     let ran = small.uth.run(["lesson", &small.path, "--trust"]);
     let alive = others.try_wait().unwrap().is_none();
     others.kill().unwrap();

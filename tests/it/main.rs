@@ -52,5 +52,6 @@ mod run_files;
 mod run_process;
 mod sched;
 mod tree;
+mod two_players;
 mod unpack;
 mod vm;

@@ -12,7 +12,7 @@ use clap::Parser;
 use crate::cli::lesson::{Lesson as LessonArgs, LessonCommand};
 use crate::cli::{Cli, Global};
 use crate::error::{Error, Result};
-use crate::lesson::{Grammar, library, perform, progress, stage};
+use crate::lesson::{Grammar, library, perform, progress, session};
 use crate::step::Step;
 use crate::ui::Screen;
 
@@ -45,7 +45,7 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         (Some(LessonCommand::New { dir }), _) => author::new(dir, global, screen),
         (Some(LessonCommand::Fetch(args)), _) => fetch::fetch(args, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
-        (Some(LessonCommand::Env), _) => env(screen),
+        (Some(LessonCommand::Env { run }), _) => env(run.as_deref(), screen),
         (Some(LessonCommand::Progress { write }), _) => {
             progress::serve(*write)?.map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }
@@ -69,9 +69,9 @@ fn reset(wanted: &str, global: &Global, screen: &mut Screen) -> Result<u8> {
 }
 
 /// `lesson env`: for `eval` in a second terminal.
-fn env(screen: &mut Screen) -> Result<u8> {
+fn env(run: Option<&str>, screen: &mut Screen) -> Result<u8> {
     let mut lines = Vec::new();
-    for (name, value) in stage::session_variables()? {
+    for (name, value) in session::find(run)?.variables {
         lines.push(format!("export {name}={}", quoted(&value)));
     }
     let path = perform::search_path(&perform::own_program()?);

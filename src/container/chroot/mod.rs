@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::CapabilitySet;
 
 use crate::container::launch::{listen, standard_streams};
+use crate::container::scope;
 use crate::container::spec::Process;
 use crate::error::{Context, Result};
 use crate::kernel::channel::Channel;
@@ -112,6 +113,8 @@ fn environment() -> Vec<String> {
     if let Ok(term) = std::env::var("TERM") {
         environment.push(format!("TERM={term}"));
     }
+    // Whose it is: nothing else would tell it from what another player has started.
+    environment.extend(scope::own().map(|scope| format!("{}={scope}", scope::VARIABLE)));
     environment
 }
 

@@ -26,6 +26,8 @@ pub struct Spec {
     pub id: String,
     /// How people find it.
     pub name: String,
+    /// Within which its name is unique.
+    pub scope: Option<String>,
     /// Its host name.
     pub hostname: String,
     /// The image's name.

@@ -23,10 +23,14 @@ pub use processes::{answers, parent as parent_of};
 pub use test::{Compare, Probe, Test};
 
 use super::model::Claim;
+use crate::container::scope;
 use crate::http;
 
 /// The name of the image that was fetched last.
 pub const IMAGE: &str = "image";
+
+/// The variable with a CPU, as the mask that taskset(1) takes.
+pub const CPU: &str = "lesson_cpu";
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,9 +134,12 @@ pub fn start_of(pid: i32) -> Option<u64> {
     (stat.state != 'Z').then_some(stat.starttime)
 }
 
-/// The variable that names the run's own directory; by it the processes of one
-/// player are told from those of another.
+/// The variable that names the run's own directory.
 pub const DIRECTORY: &str = "lesson_dir";
+/// The variable with a name that no other run has.
+pub const ID: &str = "lesson_id";
+/// The variable with a port of the host that no other run has.
+pub const PORT: &str = "lesson_port";
 
 /// What the probes are asked about: the names that the lesson has bound.
 #[derive(Debug, Clone, Default)]
@@ -143,6 +150,13 @@ pub struct World {
     pub older: Vec<i32>,
     /// This program's own path, for checks that are shell lines.
     pub program: std::path::PathBuf,
+    /// The scope of this run, in which its containers have their names; also a name for
+    /// what else it makes, `$lesson_id`. By it one player's processes are told from another's.
+    pub scope: String,
+    /// A port of the host for this run alone, `$lesson_port`.
+    pub port: u16,
+    /// A CPU for this run, alone if there are enough of them: a mask, `$lesson_cpu`.
+    pub cpu: String,
     /// A directory of this run of the lesson alone, `$lesson_dir` in its commands.
     pub directory: std::path::PathBuf,
     /// The image that the lesson has fetched last (or `base` instead of it): `$image`.
@@ -179,11 +193,22 @@ impl World {
                 (format!("{name}_shim"), bound.shim.to_string()),
             ]
         };
-        let directory = (DIRECTORY.to_owned(), self.directory.display().to_string());
+        let own = [
+            (DIRECTORY, self.directory.display().to_string()),
+            (ID, self.scope.clone()),
+            (PORT, self.port.to_string()),
+            (CPU, self.cpu.clone()),
+            (scope::VARIABLE, self.scope.clone()),
+        ];
         let image = self.image.iter().map(|image| (IMAGE.to_owned(), image.clone()));
         let offline = self.offline.then(|| (http::OFFLINE.to_owned(), "1".to_owned()));
         let bound = self.bound.iter().flat_map(of);
-        std::iter::once(directory).chain(bound).chain(image).chain(offline).collect()
+        own.map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain(bound)
+            .chain(image)
+            .chain(offline)
+            .collect()
     }
 
     /// A word with the names in it filled in.

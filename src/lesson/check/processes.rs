@@ -3,11 +3,11 @@
 //! and its neighbours.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 
+use crate::container::scope;
 use crate::kernel::capability;
 
-use super::{Answer, DIRECTORY, Finding, Unknown, World, namespaces};
+use super::{Answer, Finding, Unknown, World, namespaces};
 
 /// A field of /proc/PID/status, without its name.
 pub fn status(pid: i32, field: &str) -> Result<String, Unknown> {
@@ -58,12 +58,23 @@ pub fn answers(world: &World, wanted: &str) -> Vec<i32> {
     all().into_iter().filter(new).filter(|pid| !is_another_players(world, *pid)).collect()
 }
 
+/// By the scope in its environment, or, where it was given a new one (as `chroot`
+/// gives it), in that of the nearest process above it that has one.
 fn is_another_players(world: &World, pid: i32) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let variable = format!("{DIRECTORY}=");
+    let above = std::iter::successors(Some(pid), |pid| parent(*pid).filter(|pid| *pid > 1));
+    let theirs = above.take(GENERATIONS).find_map(scope_of);
+    theirs.is_some_and(|scope| scope != world.scope)
+}
+
+/// How far above a process whose it is may be looked for.
+const GENERATIONS: usize = 16;
+
+fn scope_of(pid: i32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let variable = format!("{}=", scope::VARIABLE);
     let mut variables = environment.split(|byte| *byte == 0);
-    let lesson = variables.find_map(|entry| entry.strip_prefix(variable.as_bytes()));
-    lesson.is_some_and(|lesson| lesson != world.directory.as_os_str().as_bytes())
+    let scope = variables.find_map(|entry| entry.strip_prefix(variable.as_bytes()))?;
+    (!scope.is_empty()).then(|| String::from_utf8_lossy(scope).into_owned())
 }
 
 /// Those that are in the same pid namespace as a process.

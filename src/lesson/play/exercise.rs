@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::lesson::check::{Judgement, Verdict};
 use crate::lesson::model::{Leaves, Try};
 use crate::lesson::perform::Done;
+use crate::lesson::session;
 use crate::lesson::stage::Left;
 use crate::ui::keys::Key;
 
@@ -68,8 +69,11 @@ impl Player<'_> {
     fn by_hand(&mut self, exercise: &Try) -> Result<bool> {
         let claim = &exercise.claim;
         let before = self.stage.there_before(&exercise.leaves);
+        // Only where somebody else plays too must it be said which run is meant.
+        let several = session::list().is_ok_and(|all| all.len() > 1);
+        let run = if several { format!(" {}", self.stage.world().scope) } else { String::new() };
         let text = format!(
-            "{}\n\nIn a second terminal, `eval \"$({} lesson env)\"` gives your shell this lesson's names.",
+            "{}\n\nIn a second terminal, `eval \"$({} lesson env{run})\"` gives your shell this lesson's names.",
             claim.text,
             self.program()
         );

@@ -81,8 +81,7 @@ impl<'a> Player<'a> {
         look: (bool, usize),
         more: bool,
     ) -> Result<Self> {
-        let title = format!("lesson {}", lesson.key());
-        let stage = Stage::new(&title, &lesson.files, look)?;
+        let stage = Stage::new(lesson, look)?;
         let facts = Facts::new();
         let all_operations = false;
         Ok(Self {
