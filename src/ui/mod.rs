@@ -11,6 +11,7 @@ pub mod gauge;
 mod json;
 pub mod keys;
 pub mod markdown;
+pub mod picture;
 mod progress;
 mod settings;
 mod shown;
