@@ -51,6 +51,11 @@ impl Screen {
         &self.settings
     }
 
+    /// Pictures in ASCII from now on.
+    pub fn use_ascii(&mut self) {
+        self.settings.ascii = true;
+    }
+
     /// Whether results are wanted as JSON.
     pub fn json_wanted(&self) -> bool {
         self.settings.format == Format::Json

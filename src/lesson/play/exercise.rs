@@ -14,6 +14,7 @@ impl Player<'_> {
     /// Poses the task; `false` when the reader has had enough.
     pub(super) fn exercise(&mut self, exercise: &Try) -> Result<bool> {
         let claim = &exercise.claim;
+        self.record.task(exercise);
         if let Judgement { verdict: Verdict::Untestable, evidence } = self.judge(claim) {
             let judgement = Judgement { verdict: Verdict::Untestable, evidence };
             if let Some(page) = &mut self.page {
@@ -29,6 +30,7 @@ impl Player<'_> {
             page.aside("Try", &claim.text)?;
         }
         let played = self.solve(exercise)?;
+        self.record.played(exercise, &played);
         let judgement = self.judge(claim);
         if let Some(page) = &mut self.page {
             for (line, done) in exercise.solution.iter().zip(&played) {

@@ -7,7 +7,9 @@ mod compare;
 mod exercise;
 mod fences;
 mod page;
+mod picture;
 
+pub(super) use fences::is_named;
 pub use page::{Page, verdict_mark};
 
 use crate::error::{Error, Result};
@@ -17,6 +19,7 @@ use crate::ui::{Screen, Style};
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::progress;
+use super::record::{Machine, Record};
 use super::stage::Stage;
 
 /// A claim of a lesson, judged on this machine.
@@ -55,6 +58,8 @@ pub struct Player<'a> {
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
     asked: Option<(&'a Predict, Option<usize>)>,
+    /// What was shown and found so far.
+    record: Record,
 }
 
 impl<'a> Player<'a> {
@@ -94,6 +99,7 @@ impl<'a> Player<'a> {
             all_operations,
             judged: Vec::new(),
             asked: None,
+            record: Record::begin(lesson),
         })
     }
 
@@ -125,6 +131,7 @@ impl<'a> Player<'a> {
             if !self.turn_page()? {
                 return Ok(End::Stopped(index));
             }
+            self.record.step(index, step);
             self.heading(index, step)?;
             for block in &step.blocks {
                 if !self.block(block)? || self.page.as_ref().is_some_and(Page::stopped) {
@@ -139,6 +146,7 @@ impl<'a> Player<'a> {
     /// Empties the stage and replays, silently, all that comes before a step.
     pub fn back_to(&mut self, step: usize) -> Result<()> {
         self.stage.empty()?;
+        self.record.replayed(step);
         self.replay(step, 0)
     }
 
@@ -189,6 +197,10 @@ impl<'a> Player<'a> {
                 self.answer()?;
             }
             Kind::Predict(predict) => return self.ask(predict),
+            Kind::Picture(picture) => {
+                self.answer()?;
+                self.picture(picture)?;
+            }
             Kind::Claim(claim) => {
                 self.answer()?;
                 self.claim(claim)?;
@@ -202,6 +214,7 @@ impl<'a> Player<'a> {
         self.answer()?;
         let Some(page) = &mut self.page else { return Ok(true) };
         let Some(choice) = page.ask(predict)? else { return Ok(false) };
+        self.record.asked(predict, choice);
         self.asked = Some((predict, choice));
         Ok(true)
     }
@@ -211,6 +224,7 @@ impl<'a> Player<'a> {
         let Some((predict, choice)) = self.asked.take() else { return Ok(()) };
         let answer = predict.measure.measure(self.stage.world());
         let typed = predict.measure.typed(self.stage.world());
+        self.record.measured(predict, choice, &answer, &typed);
         match &mut self.page {
             Some(page) => page.answer(predict, choice, &answer, &typed),
             None => Ok(()),
@@ -237,6 +251,8 @@ impl<'a> Player<'a> {
     }
 
     fn note(&mut self, claim: &Claim, judgement: Judgement) {
+        let typed = claim.checks.iter().map(|check| check.typed(self.stage.world())).collect();
+        self.record.judged(claim, &judgement, typed);
         self.judged.push(Judged {
             id: claim.id.clone(),
             claim: claim.text.clone(),
@@ -257,6 +273,11 @@ impl<'a> Player<'a> {
     pub fn end(self) -> Result<Vec<Judged>> {
         self.stage.end()?;
         Ok(self.judged)
+    }
+
+    /// What was shown and found so far, and where.
+    pub fn record(&self) -> Record {
+        Record { machine: Machine::look(&self.facts), ..self.record.clone() }
     }
 
     /// An exercise solved; shows nothing.
@@ -306,14 +327,17 @@ impl<'a> Player<'a> {
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
+        self.record.prose(text);
         self.page.as_mut().map_or(Ok(()), |page| page.markdown(text))
     }
 
     fn aside(&mut self, word: &str, text: &str) -> Result<()> {
+        self.record.aside(word, text);
         self.page.as_mut().map_or(Ok(()), |page| page.aside(word, text))
     }
 
     fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
+        self.record.engine(engine, lines);
         self.page.as_mut().map_or(Ok(()), |page| page.engine(engine, lines))
     }
 }
