@@ -22,6 +22,12 @@ pub struct Lesson {
     /// Play the steps headed (more) too
     #[arg(long)]
     pub more: bool,
+    /// Keep this run as a page of your own: text, output, evidence, pictures (.html or .md)
+    #[arg(long, value_name = "FILE")]
+    pub notebook: Option<PathBuf>,
+    /// Draw pictures in ASCII (they are where the locale is not UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
     /// Run the commands of a lesson from elsewhere without asking
     #[arg(long)]
     pub trust: bool,
@@ -69,6 +75,15 @@ pub enum LessonCommand {
         /// Which run, where several are played: lesson3-3fa2c1
         #[arg(value_name = "RUN")]
         run: Option<String>,
+    },
+    /// Write a notebook as the user who typed `sudo`
+    #[command(hide = true)]
+    Notebook {
+        /// Where
+        path: PathBuf,
+        /// Take it from standard input; else only look whether it could be written
+        #[arg(long)]
+        write: bool,
     },
     /// Read or write the progress file as the user who typed `sudo`
     #[command(hide = true)]

@@ -13,18 +13,25 @@
 //! | `session` | what a second terminal is told of a player |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
+//! | `picture` | what is there, gathered to be drawn |
+//! | `record` | what a run showed and found |
+//! | `notebook` | that as a page of one's own |
 //! | `progress` | how far the reader has come |
 //! | `trial` | every check both ways |
 
 pub mod check;
 pub mod fault;
+mod invoker;
 pub mod library;
 pub mod model;
+pub mod notebook;
 pub mod own;
 pub mod parse;
 pub mod perform;
+pub mod picture;
 pub mod play;
 pub mod progress;
+pub mod record;
 pub mod review;
 pub mod session;
 pub mod stage;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::kernel::probe::Need;
 
 use super::check::Test;
+use super::picture::Draw;
 
 /// A lesson, as its file says it.
 #[derive(Debug, Clone)]
@@ -84,6 +85,8 @@ pub enum Kind {
     Claim(Claim),
     /// **Try**
     Try(Try),
+    /// **Picture**
+    Picture(Picture),
     /// **Today**, **Surprise**, **Notice**: the word and the Markdown after it.
     Aside(String, String),
     /// `<!-- notes: -->`: the instructor's.
@@ -139,6 +142,15 @@ pub struct Claim {
     pub needs: Vec<Need>,
     /// What makes it false, for `lesson test`.
     pub opposite: Opposite,
+}
+
+/// What is really there, drawn when the lesson comes to it.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// What to look at.
+    pub caption: String,
+    /// What is drawn.
+    pub draw: Draw,
 }
 
 /// Something the reader does in a shell of their own.

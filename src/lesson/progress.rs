@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+
+use super::invoker;
 
 /// Of one lesson.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ const OLDEST_WORD: &str = "{}";
 
 /// Reads it.
 pub fn load() -> Result<Book> {
-    let text = match invoking_user() {
+    let text = match invoker::user() {
         Some(user) => as_user(user, None)?,
         None => read_here()?,
     };
@@ -52,46 +52,16 @@ pub fn update(key: &str, change: impl FnOnce(&mut Progress)) -> Result<()> {
     book.retain(|_, progress| *progress != Progress::default());
     let text = serde_json::to_string_pretty(&book)
         .map_err(|error| Error::new("writing your progress").said(error))?;
-    match invoking_user() {
+    match invoker::user() {
         Some(user) => as_user(user, Some(&text)).map(drop),
         None => write_here(&text),
     }
 }
 
-/// Who typed `sudo`, where that was not root.
-fn invoking_user() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (id("SUDO_UID"), id("SUDO_GID")) {
-        (Some(uid), Some(gid)) if uid != 0 => Some((uid, gid)),
-        _ => None,
-    }
-}
-
 /// Has a child that is that user read the file, or write it.
-fn as_user((uid, gid): (u32, u32), text: Option<&str>) -> Result<String> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(super::review::PROGRAM).args(["lesson", "progress"]).uid(uid).gid(gid);
-    // The user's own directories; where they are is for the child to find out.
-    for name in ["HOME", "XDG_STATE_HOME", "SUDO_UID", "SUDO_GID"] {
-        command.env_remove(name);
-    }
-    command.args(text.map(|_| "--write"));
-    command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let call = || format!("execve(\"/proc/self/exe\") as uid {uid}");
-    let mut child = command.spawn().tried(call)?;
-    if let (Some(mut stdin), Some(text)) = (child.stdin.take(), text) {
-        // A child that has died says why on its other stream.
-        let _ = stdin.write_all(text.as_bytes());
-    }
-    let output = child.wait_with_output().tried(call)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-        return Err(Error::new(format!("keeping the progress of uid {uid}")).said(said));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn as_user(user: (u32, u32), text: Option<&str>) -> Result<String> {
+    let args = std::iter::once("progress").chain(text.map(|_| "--write"));
+    invoker::run(user, args, text, "keeping the progress")
 }
 
 /// The child's side: the text of the file to standard output, or from standard input.

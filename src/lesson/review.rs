@@ -9,7 +9,7 @@ use crate::ui::markdown;
 use super::Grammar;
 use super::check::{CPU, DIRECTORY, ID, IMAGE, PORT, Test};
 use super::fault::Fault;
-use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Try};
+use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Picture, Try};
 use super::words::{Line, shell_names};
 
 /// What a lesson calls this program.
@@ -19,6 +19,8 @@ const MOST_STEPS: usize = 12;
 /// The terminal that every block must fit, with room for the prompt.
 const COLUMNS: usize = 80;
 const ROWS: usize = 22;
+/// Of them, what is said of a picture.
+const CAPTION: usize = 3;
 
 /// Everything that is wrong with it.
 pub fn review(lesson: &Lesson, grammar: &dyn Grammar) -> Vec<Fault> {
@@ -87,6 +89,7 @@ impl Review<'_> {
                 self.test(&predict.measure);
             }
             Kind::Claim(claim) => self.claim(block.line, claim),
+            Kind::Picture(picture) => self.picture(block.line, picture),
             Kind::Try(exercise) => self.exercise(block.line, exercise),
             Kind::Engine(..) | Kind::Notes(_) => {}
         }
@@ -160,15 +163,30 @@ impl Review<'_> {
         }
     }
 
-    fn test(&mut self, test: &Test) {
-        for target in test.targets() {
+    fn targets(&mut self, line: usize, targets: Vec<&str>) {
+        for target in targets {
             if !["self", "host"].contains(&target) && !self.bound.contains(target) {
                 let mut allowed: Vec<&str> = self.bound.iter().map(String::as_str).collect();
                 allowed.sort_unstable();
                 allowed.extend(["self", "host"]);
-                self.faults.push(Fault::unknown(test.line, "container", target, &allowed));
+                self.faults.push(Fault::unknown(line, "container", target, &allowed));
             }
         }
+    }
+
+    /// The picture itself takes most of a screen.
+    fn picture(&mut self, line: usize, picture: &Picture) {
+        let rows = markdown::render(&picture.caption, COLUMNS, false).lines().count();
+        if rows > CAPTION {
+            let what = format!("{rows} lines below a picture");
+            self.fault(line, what, &format!("{CAPTION}, so that both fit 80x24"));
+        }
+        self.targets(picture.draw.line, picture.draw.targets());
+        self.names(picture.draw.line, shell_names(&picture.draw.text()));
+    }
+
+    fn test(&mut self, test: &Test) {
+        self.targets(test.line, test.targets());
         if let super::check::Probe::Shell(line) = &test.probe {
             self.names(test.line, shell_names(line));
         }

@@ -13,6 +13,7 @@ pub mod guard;
 mod json;
 pub mod keys;
 pub mod markdown;
+pub mod picture;
 mod progress;
 mod settings;
 mod shown;
@@ -51,6 +52,11 @@ impl Screen {
     /// How it was set up.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Pictures in ASCII from now on.
+    pub fn use_ascii(&mut self) {
+        self.settings.ascii = true;
     }
 
     /// Whether results are wanted as JSON.

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Columns of the terminal or of `COLUMNS`; `None` through a pipe, where
     /// tables are not cut and prose is wrapped at 80.
     pub width: Option<usize>,
+    /// Pictures in ASCII: box drawings would not be shown.
+    pub ascii: bool,
     /// No notes on standard error.
     pub quiet: bool,
     /// Show each kernel operation on standard error.
@@ -54,6 +56,7 @@ impl Settings {
             color_out: colour(color, std::io::stdout().is_terminal()),
             color_err: colour(color, std::io::stderr().is_terminal()),
             width: width(),
+            ascii: !locale_is_utf_8(|name| std::env::var(name).ok()),
             ..Self::default()
         }
     }
@@ -71,6 +74,15 @@ fn colour(choice: ColorChoice, terminal: bool) -> bool {
     }
 }
 
+/// What the locale's variables say (locale(7)): the first that is set counts, and
+/// without any it is the C locale, which knows ASCII.
+fn locale_is_utf_8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 fn width() -> Option<usize> {
     let from_env = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let from_terminal = || {
@@ -80,4 +92,21 @@ fn width() -> Option<usize> {
             .map(|size| usize::from(size.ws_col))
     };
     from_env.or_else(from_terminal).filter(|columns| *columns > 0).map(|columns| columns.max(20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_that_is_set_is_the_locale() {
+        let of = |set: &[(&str, &str)]| {
+            locale_is_utf_8(|name| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+        assert!(!of(&[]) && !of(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
+        assert!(of(&[("LC_ALL", ""), ("LANG", "en_US.UTF-8")]));
+    }
 }

@@ -81,19 +81,13 @@ pub(super) fn path_json(bytes: &[u8]) -> String {
     if bytes.is_empty() { ".".to_owned() } else { text::of(bytes) }
 }
 
-/// A step of the history as its Dockerfile had it: what docker's builders put
-/// around it is taken off.
+/// A step of the history, for people.
 pub(super) fn step(history: &History) -> String {
-    let text = history.created_by.as_deref().unwrap_or_default();
-    let text = text.strip_prefix("/bin/sh -c #(nop) ").map_or_else(
-        || text.replacen("/bin/sh -c ", "RUN ", usize::from(text.starts_with("/bin/sh -c "))),
-        str::to_owned,
-    );
-    let text = text.trim().trim_end_matches("# buildkit").trim();
-    match (text, &history.comment) {
+    let text = history.step();
+    match (text.as_str(), &history.comment) {
         ("", Some(comment)) => shown(comment.trim()),
         ("", None) => NOT_SAID.to_owned(),
-        _ => shown(&text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        _ => shown(&text),
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Parser;
 use crate::cli::lesson::{Lesson as LessonArgs, LessonCommand};
 use crate::cli::{Cli, Global};
 use crate::error::{Error, Result};
-use crate::lesson::{Grammar, library, perform, progress, session};
+use crate::lesson::{Grammar, library, notebook, perform, progress, session};
 use crate::step::Step;
 use crate::ui::Screen;
 
@@ -46,6 +46,9 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         (Some(LessonCommand::Fetch(args)), _) => fetch::fetch(args, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
         (Some(LessonCommand::Env { run }), _) => env(run.as_deref(), screen),
+        (Some(LessonCommand::Notebook { path, write }), _) => {
+            notebook::serve(path, *write, global.yes).map(|()| 0)
+        }
         (Some(LessonCommand::Progress { write }), _) => {
             progress::serve(*write)?.map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }

@@ -4,8 +4,10 @@ use crate::cli::Global;
 use crate::cli::lesson::Lesson as LessonArgs;
 use crate::error::{Error, Result};
 use crate::lesson::model::Lesson;
+use crate::lesson::notebook::Target;
 use crate::lesson::play::{End, Player, step_named};
 use crate::lesson::progress;
+use crate::lesson::record::{self, Record};
 use crate::ui::{Screen, Style, keys};
 
 use super::{fetch, verify};
@@ -19,6 +21,7 @@ pub(super) fn play(
     if global.dry_run {
         return plan(lesson, screen);
     }
+    let notebook = notebook_wanted(args, global, screen)?;
     trusted(lesson, args.trust || global.yes, screen)?;
     if let Some(dir) = &args.offline {
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
@@ -33,6 +36,9 @@ pub(super) fn play(
         None if someone => kept_place(lesson, screen),
         None => 0,
     };
+    if args.ascii {
+        screen.use_ascii();
+    }
     // Without a reader every claim counts, so the further steps are played too.
     let mut player = Player::shown(lesson, screen, someone, args.more || !someone)?;
     player.show_all_operations(global.explain);
@@ -47,7 +53,12 @@ pub(super) fn play(
     }
     // Whatever goes wrong on the way, the stage is emptied first.
     let end = player.play(from);
-    let judged = player.end()?;
+    let record = player.record();
+    let judged = player.end();
+    if let Some(notebook) = notebook {
+        keep(&notebook, record, &end, screen)?;
+    }
+    let judged = judged?;
     match end? {
         End::Stopped(step) => {
             let key = lesson.key();
@@ -69,6 +80,28 @@ pub(super) fn play(
             Ok(verify::exit(judged.iter().map(|judged| judged.verdict)))
         }
     }
+}
+
+/// Whether the notebook can be written is found out before anything is played.
+fn notebook_wanted(args: &LessonArgs, global: &Global, screen: &Screen) -> Result<Option<Target>> {
+    let Some(path) = &args.notebook else { return Ok(None) };
+    if screen.json_wanted() {
+        return Err(Error::usage("--notebook together with --format json")
+            .hint("A notebook keeps what a lesson shows, and as JSON it shows only its claims."));
+    }
+    Target::check(path, global.yes).map(Some)
+}
+
+/// Writes the notebook, also of a run that was not finished.
+fn keep(notebook: &Target, mut record: Record, end: &Result<End>, screen: &Screen) -> Result<()> {
+    record.end = match end {
+        Ok(End::Finished) => record::End::Finished,
+        Ok(End::Stopped(step)) => record::End::Stopped(step + 1),
+        Err(error) => record::End::Failed(error.to_string()),
+    };
+    notebook.write(&record)?;
+    screen.note(&format!("The notebook of this run: {}", notebook.path().display()));
+    Ok(())
 }
 
 fn kept_place(lesson: &Lesson, screen: &Screen) -> usize {

@@ -114,6 +114,20 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+impl History {
+    /// The step as its Dockerfile had it: what docker's builders put around it is
+    /// taken off. Empty where nobody has said.
+    pub fn step(&self) -> String {
+        let text = self.created_by.as_deref().unwrap_or_default();
+        let text = text.strip_prefix("/bin/sh -c #(nop) ").map_or_else(
+            || text.replacen("/bin/sh -c ", "RUN ", usize::from(text.starts_with("/bin/sh -c "))),
+            str::to_owned,
+        );
+        let text = text.trim().trim_end_matches("# buildkit");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Config {
     /// Reads the config that belongs to a manifest: a layer more or less than
     /// the manifest has, and nobody knows what belongs to what.

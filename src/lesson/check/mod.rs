@@ -19,7 +19,8 @@ mod sight;
 mod test;
 mod users;
 
-pub use processes::{answers, parent as parent_of};
+pub use processes::{answers, beside, parent as parent_of};
+pub use resources::watched;
 pub use test::{Compare, Probe, Test};
 
 use super::model::Claim;
@@ -172,7 +173,7 @@ impl World {
     }
 
     /// The process that stands for `self`, `host` or a container.
-    fn pid(&self, target: &str) -> Result<i32, Unknown> {
+    pub fn pid(&self, target: &str) -> Result<i32, Unknown> {
         match target {
             "self" => Ok(rustix::process::getpid().as_raw_nonzero().get()),
             "host" => Ok(host_process()),
@@ -212,7 +213,7 @@ impl World {
     }
 
     /// A word with the names in it filled in.
-    fn filled(&self, word: &str) -> String {
+    pub fn filled(&self, word: &str) -> String {
         let variables = self.variables().into_iter();
         variables
             .fold(word.to_owned(), |word, (name, value)| word.replace(&format!("${name}"), &value))

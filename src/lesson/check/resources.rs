@@ -98,7 +98,7 @@ fn clock(pid: i32) -> Option<Duration> {
 
 /// What each of them gets of a CPU while they are watched (none: it has ended),
 /// and for how long that is.
-fn watched(pids: &[i32]) -> (Vec<Option<Duration>>, Duration) {
+pub fn watched(pids: &[i32]) -> (Vec<Option<Duration>>, Duration) {
     let clocks = || pids.iter().map(|pid| clock(*pid)).collect::<Vec<_>>();
     let (begun, before) = (Instant::now(), clocks());
     std::thread::sleep(WATCHED);

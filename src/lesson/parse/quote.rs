@@ -4,10 +4,11 @@
 
 use crate::lesson::check::Test;
 use crate::lesson::fault::Fault;
-use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Predict, Try};
+use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Picture, Predict, Try};
+use crate::lesson::picture::Draw;
 
-const WORDS: [&str; 6] = ["Predict", "Claim", "Try", "Today", "Surprise", "Notice"];
-const KEYS: [&str; 6] = ["check", "measure", "needs", "opposite", "leaves", "hint"];
+const WORDS: [&str; 7] = ["Predict", "Claim", "Try", "Picture", "Today", "Surprise", "Notice"];
+const KEYS: [&str; 7] = ["check", "measure", "needs", "opposite", "leaves", "hint", "draw"];
 
 /// One `key: value`, choice or solution.
 struct Item {
@@ -43,6 +44,7 @@ pub fn parse(line: usize, source: &str, faults: &mut Vec<Fault>) -> Option<Kind>
     Some(match word {
         "Predict" => Kind::Predict(quote.predict()?),
         "Claim" => Kind::Claim(quote.claim(&["check", "needs", "opposite"])),
+        "Picture" => Kind::Picture(quote.picture()?),
         _ => Kind::Try(quote.exercise()),
     })
 }
@@ -187,6 +189,21 @@ impl Quote<'_> {
             self.fault("is not measured", "measure: NAME ARGUMENTS, or measure: sh: LINE");
         }
         Some(Predict { question: self.text.clone(), choices, measure: measure? })
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        if self.text.is_empty() {
+            self.fault("says nothing", "a sentence that says what to look at");
+        }
+        let items = self.take_items(&["draw"]);
+        let drawn: Vec<_> = items.iter().filter(|item| item.key == "draw").collect();
+        let [item] = drawn.as_slice() else {
+            let what = if drawn.is_empty() { "draws nothing" } else { "draws twice" };
+            self.fault(what, "one line draw: NAME ARGUMENTS, as draw: namespaces box");
+            return None;
+        };
+        let draw = Draw::parse(item.line, &item.text).map_err(|fault| self.faults.push(fault));
+        Some(Picture { caption: self.text.clone(), draw: draw.ok()? })
     }
 
     fn claim(&mut self, allowed: &[&str]) -> Claim {

@@ -19,8 +19,11 @@ impl Player<'_> {
             }
             let done = self.stage.shell(command)?;
             let missing = fences::missing_program(command, &done);
-            let Some(page) = &self.page else { continue };
             let here: Vec<_> = done.output.trim_end().lines().map(str::to_owned).collect();
+            let differences = differences(there, &here, article.what.as_deref());
+            let answer = missing.as_deref().map_or(Ok(done.output.as_str()), Err);
+            self.record.article((command, there), answer, &differences);
+            let Some(page) = &self.page else { continue };
             let mut text = format!(
                 "  {} {}",
                 page.paint("$", Style::Dim),
@@ -37,7 +40,6 @@ impl Player<'_> {
                     for line in &here {
                         text.push_str(&format!("\n  {} {line}", page.paint("   here", Style::Dim)));
                     }
-                    let differences = differences(there, &here, article.what.as_deref());
                     let told = match differences.is_empty() {
                         true => "no difference".to_owned(),
                         false => differences.join("; "),

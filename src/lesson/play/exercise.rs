@@ -17,6 +17,7 @@ impl Player<'_> {
     /// Poses the task, or plays its solution where nobody is there.
     pub(super) fn exercise(&mut self, exercise: &Try) -> Result<()> {
         let claim = &exercise.claim;
+        self.record.task(exercise);
         let judgement = self.judge(claim);
         if judgement.verdict == Verdict::Untestable {
             if let Some(page) = &mut self.page {
@@ -36,6 +37,7 @@ impl Player<'_> {
     /// The solution, played and shown.
     fn solved_here(&mut self, exercise: &Try) -> Result<()> {
         let played = self.solve(exercise)?;
+        self.record.played(exercise, &played);
         let judgement = self.judge(&exercise.claim);
         for (line, done) in exercise.solution.iter().zip(&played) {
             let Some(page) = &self.page else { break };

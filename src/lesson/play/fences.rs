@@ -33,15 +33,16 @@ impl Player<'_> {
             }
             let done = self.stage.own(line)?;
             self.performed.push((line.clone(), done.steps.clone()));
+            // What `exec` exits with when the container has no such program.
+            let missing = (done.exit == 127 && fence.exit != 127)
+                .then_some("not shown: the container has no such program");
+            self.record.command(line, fence, &done, missing);
             let Some(page) = &self.page else { continue };
             let named =
                 |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
             let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
             let text = page.performed(line, &steps, hidden, &done.output, fence.whole);
-            // What `exec` exits with when the container has no such program.
-            let missing = (done.exit == 127 && fence.exit != 127)
-                .then_some("not shown: the container has no such program");
             let told = page.exit_told(&done, fence.exit, missing);
             self.put(&text)?;
             told.map_or(Ok(()), |told| self.put(&told))?;
@@ -54,6 +55,7 @@ impl Player<'_> {
         let Some((why, _)) = lacking(&fence.needs, &self.facts) else { return Ok(false) };
         let why = format!("not done: {why}");
         for (_, line) in &fence.lines {
+            self.record.not_done(line, &why);
             let Some(page) = &self.page else { break };
             let text = page.performed(line, &[], 0, "", false);
             let told = page.exit_told(&Done::default(), fence.exit, Some(&why));
@@ -74,6 +76,7 @@ impl Player<'_> {
             }
             let done = self.stage.shell(line)?;
             let missing = missing_program(line, &done);
+            self.record.command(line, fence, &done, missing.as_deref());
             let Some(page) = &self.page else { continue };
             let output = if missing.is_some() { "" } else { &done.output };
             let text = page.performed(line, &[], 0, output, fence.whole);
@@ -86,7 +89,7 @@ impl Player<'_> {
 }
 
 /// `mkdir`, or with a word that its arguments must contain: `mkdir:cgroup`.
-fn is_named(step: &Step, op: &str) -> bool {
+pub fn is_named(step: &Step, op: &str) -> bool {
     let (name, word) = op.split_once(':').unwrap_or((op, ""));
     step.name() == name && step.call.contains(word)
 }

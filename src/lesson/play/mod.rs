@@ -8,8 +8,10 @@ mod exercise;
 mod fences;
 mod keys;
 mod page;
+mod picture;
 mod turn;
 
+pub(super) use fences::is_named;
 pub use page::{Page, verdict_mark};
 
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ use turn::Turn;
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::progress;
+use super::record::{Machine, Record};
 use super::stage::Stage;
 
 /// A claim of a lesson, judged on this machine.
@@ -68,6 +71,8 @@ pub struct Player<'a> {
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
     asked: Option<(&'a Predict, Option<usize>)>,
+    /// What was shown and found so far.
+    record: Record,
 }
 
 impl<'a> Player<'a> {
@@ -110,6 +115,7 @@ impl<'a> Player<'a> {
             warned: false,
             judged: Vec::new(),
             asked: None,
+            record: Record::begin(lesson),
         })
     }
 
@@ -208,6 +214,7 @@ impl<'a> Player<'a> {
     /// Empties the stage and replays, silently, all that comes before a step.
     pub fn back_to(&mut self, step: usize) -> Result<()> {
         self.stage.empty()?;
+        self.record.replayed(step);
         self.replay(step, 0)
     }
 
@@ -261,6 +268,10 @@ impl<'a> Player<'a> {
                 self.answer()
             }
             Kind::Predict(predict) => self.ask(predict),
+            Kind::Picture(picture) => {
+                self.answer()?;
+                self.picture(picture)
+            }
             Kind::Claim(claim) => {
                 self.answer()?;
                 self.claim(claim)
@@ -275,6 +286,7 @@ impl<'a> Player<'a> {
         let text = page.question(predict);
         self.put(&text)?;
         let choice = self.choice(predict)?;
+        self.record.asked(predict, choice);
         self.asked = Some((predict, choice));
         Ok(())
     }
@@ -301,6 +313,7 @@ impl<'a> Player<'a> {
         }
         let answer = predict.measure.measure(self.stage.world());
         let typed = predict.measure.typed(self.stage.world());
+        self.record.measured(predict, choice, &answer, &typed);
         let Some(page) = &mut self.page else { return Ok(()) };
         let text = page.answer(predict, choice, &answer, &typed);
         self.put(&text)
@@ -327,6 +340,8 @@ impl<'a> Player<'a> {
     }
 
     fn note(&mut self, claim: &Claim, judgement: Judgement) {
+        let typed = claim.checks.iter().map(|check| check.typed(self.stage.world())).collect();
+        self.record.judged(claim, &judgement, typed);
         let judged = Judged {
             id: claim.id.clone(),
             claim: claim.text.clone(),
@@ -352,6 +367,11 @@ impl<'a> Player<'a> {
     pub fn end(self) -> Result<Vec<Judged>> {
         self.stage.end()?;
         Ok(self.judged)
+    }
+
+    /// What was shown and found so far, and where.
+    pub fn record(&self) -> Record {
+        Record { machine: Machine::look(&self.facts), ..self.record.clone() }
     }
 
     /// An exercise solved; shows nothing.
@@ -381,6 +401,7 @@ impl<'a> Player<'a> {
     }
 
     fn heading(&mut self, index: usize, step: &Step) -> Result<()> {
+        self.record.step(index, step);
         if self.has_keys() {
             // At every step, so that the place is kept even when the player is killed.
             self.keep_place(Some(&step.id))?;
@@ -431,18 +452,21 @@ impl<'a> Player<'a> {
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
+        self.record.prose(text);
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.markdown(text);
         self.put(&text)
     }
 
     fn aside(&mut self, word: &str, text: &str) -> Result<()> {
+        self.record.aside(word, text);
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.aside(word, text);
         self.put(&text)
     }
 
     fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
+        self.record.engine(engine, lines);
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.engine(engine, lines);
         self.put(&text)

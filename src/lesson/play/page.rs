@@ -5,7 +5,7 @@ use crate::lesson::check::{Answer, Judgement, Unknown, Verdict};
 use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
 use crate::step::Step;
-use crate::ui::{Screen, Style, markdown, wrap};
+use crate::ui::{Screen, Settings, Style, markdown, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
 const MOST_OUTPUT: usize = 19;
@@ -28,6 +28,11 @@ impl<'a> Page<'a> {
     /// Whether somebody answers.
     pub fn has_keys(&self) -> bool {
         self.keys
+    }
+
+    /// How the screen was set up.
+    pub fn settings(&self) -> &Settings {
+        self.screen.settings()
     }
 
     /// Columns for prose.
