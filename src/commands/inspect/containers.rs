@@ -110,8 +110,12 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
     let mut detective = Detective::new(proc)?;
     let census = namespace::census(proc)?;
     let mut seen = survey::survey(proc, &census, &mut detective);
-    let heard = state::ask(seen.iter().filter_map(Seen::found));
-    seen.iter_mut().filter_map(Seen::found_mut).for_each(|found| heard.name(found));
+    let found = seen.iter().filter_map(|seen| Some((seen.pid, seen.found()?)));
+    let heard = state::ask(found, &mut detective);
+    for seen in &mut seen {
+        let pid = seen.pid;
+        seen.found_mut().into_iter().for_each(|found| heard.name(pid, found));
+    }
     let rows = rows(proc, seen, &heard);
     if screen.json_wanted() {
         let mut value = json(&rows, &census, &detective, process::hidden(proc));
@@ -195,7 +199,7 @@ fn rows(proc: &Path, seen: Vec<Seen>, heard: &Heard) -> Vec<Row> {
             command: process::command(proc, seen.pid, comm),
             root: uid_map.as_ref().and_then(outside),
             uid_map,
-            said: seen.found().and_then(|found| heard.of(found)).cloned(),
+            said: heard.of(seen.pid).cloned(),
             seen,
         }
     };
