@@ -17,6 +17,7 @@ pub mod chroot;
 pub mod compare;
 pub mod engines;
 pub mod exec;
+pub mod joined;
 pub mod kept;
 pub mod launch;
 pub mod layers;
