@@ -72,7 +72,10 @@ impl Side {
         let pid = target.pid;
         let status = Status::read(proc, pid)?;
         let ids = namespace::of_process(proc, pid)?;
-        let owner = ids.iter().next().is_some().then(|| detective.owner(pid, &ids).owner);
+        // Where it was found by its name, the name is known.
+        let named = target.container.clone().map(Owner::Container);
+        let seen = ids.iter().next().is_some().then(|| detective.owner(pid, &ids).owner);
+        let owner = named.or(seen);
         let mounts = mountinfo::list(proc, pid);
         Ok(Self {
             name: match (text, &target.container) {

@@ -11,11 +11,12 @@ use super::containers::Row;
 use super::sections::{self, line};
 use crate::container::engines::{Detective, Engine, Owner};
 use crate::container::joined::{Cgroup, Joined, Reader, Root, beside_the_default};
+use crate::container::network::names::Name;
 use crate::container::network::survey::{self, Net, Survey};
 use crate::error::{Error, Result};
 use crate::kernel::capability;
 use crate::kernel::cgroup::{Bound, Usage, bytes};
-use crate::kernel::namespace::{Census, Kind};
+use crate::kernel::namespace::{Census, Holder, Kind};
 use crate::kernel::netlink::links::Link;
 use crate::kernel::process::path_text;
 use crate::kernel::security::Security;
@@ -96,7 +97,7 @@ impl<'a> Wide<'a> {
         let processes =
             if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
         lines.push(("pid", format!("{} ({processes}): {}", row.seen.pid, row.command)));
-        lines.push(("own namespaces", super::containers::own(&row.seen)));
+        lines.push(("namespaces", format!("its own: {}", super::containers::own(&row.seen))));
         lines.push(("network", self.network(row, nets)));
         lines.push(("cgroup", told(&joined.cgroup, |cgroup| cgroup.path.clone())));
         lines.push(("limits", told(&joined.cgroup, limits)));
@@ -114,7 +115,7 @@ impl<'a> Wide<'a> {
             return "the host's".to_owned();
         }
         let Some(net) = nets.get(&id.inode) else { return id.to_string() };
-        let names: Vec<_> = net.names.iter().map(|name| name.label()).collect();
+        let names = names(net);
         let named = match names.as_slice() {
             [] => format!("{id}, without a name"),
             names => format!("{id}, named {}", names.join(", ")),
@@ -141,7 +142,8 @@ impl<'a> Wide<'a> {
             some => format!("{} {}", link.name, some.join(" ")),
         };
         let Some(peer) = net.peers.get(&link.index) else { return words };
-        let there = nets.get(&peer.inode).map(|net| net.verdict.owner.label());
+        let there = nets.get(&peer.inode).map(|net| &net.verdict.owner);
+        let there = there.filter(|owner| **owner != Owner::Unknown).map(Owner::label);
         let there = there.unwrap_or_else(|| format!("net:[{}]", peer.inode));
         format!("{words}, a veth to {} of {there}", peer.name)
     }
@@ -199,10 +201,23 @@ impl<'a> Wide<'a> {
         json!({
             "ns": id.inode,
             "is_hosts": Some(id.inode) == self.host,
-            "names": net.map(|net| net.names.iter().map(|name| name.label()).collect::<Vec<_>>()),
+            "names": net.map(|net| names(net)),
             "interfaces": interfaces,
         })
     }
+}
+
+/// In the directories where names are looked for, or wherever else it is mounted.
+fn names(net: &Net) -> Vec<String> {
+    let known: Vec<_> = net.names.iter().map(|name| name.path.as_path()).collect();
+    let mounted = net.namespace.holders.iter().filter_map(|holder| match holder {
+        Holder::Mount { path, .. } if !known.contains(&path.as_path()) => Some(path_text(path)),
+        _ => None,
+    });
+    let mut all: Vec<_> = net.names.iter().map(Name::label).chain(mounted).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 const CLOSED: &str = "closed to you: needs root";
@@ -297,7 +312,7 @@ fn capabilities(security: &Security) -> String {
             0 => "none".to_owned(),
             some => some.to_string(),
         };
-        words = format!("at most {words}; its first process has {has}");
+        words = format!("its first process has {has}; the most there can be: {words}");
     }
     words
 }

@@ -48,7 +48,10 @@ impl Source {
     /// The words that each command line of the engine's own client begins with.
     pub fn client(&self, engine: Engine) -> Vec<String> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
-        let mut words = vec![program(engine).to_owned()];
+        let mut words = vec![match self {
+            Self::Ctr(_) => "ctr".to_owned(),
+            _ => program(engine).to_owned(),
+        }];
         match self {
             Self::Sockets { paths, .. } if engine == Engine::Docker => {
                 let there = paths.iter().find(|path| path.exists());
@@ -196,7 +199,7 @@ mod tests {
     fn a_client_is_called_for_the_engine_that_is_meant() {
         let at = Source::Ctr(Some("/x.sock".into())).client(Engine::Containerd);
         assert_eq!(at, ["ctr", "-a", "/x.sock"]);
-        assert_eq!(Source::Ctr(None).client(Engine::Containerd), ["ctr"]);
+        assert_eq!(Source::Ctr(None).client(Engine::Kubernetes), ["ctr"]);
         let sockets = Source::Sockets { paths: vec!["/nowhere".into()], owner: None };
         assert_eq!(sockets.client(Engine::Docker), ["docker"]);
     }

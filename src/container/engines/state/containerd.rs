@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::program::said_by;
 use super::{Said, image, name};
 use crate::error::{Error, Result};
 use crate::kernel::probe::engines;
+use crate::kernel::probe::program::said_by;
 
 /// Kubernetes' namespace in containerd.
 const PODS: &str = "k8s.io";

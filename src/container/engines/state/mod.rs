@@ -8,7 +8,6 @@ mod docker;
 mod files;
 mod instances;
 mod podman;
-mod program;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

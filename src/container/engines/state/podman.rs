@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use super::Said;
-use super::program::said_by;
 use crate::error::{Error, Result};
+use crate::kernel::probe::program::said_by;
 
 /// What `podman ps` lists; `usual`: where Podman keeps containers by itself.
 pub(super) fn ask(client: &[String], usual: bool, until: Instant) -> Result<Vec<Said>> {

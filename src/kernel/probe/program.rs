@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result};
 const MOST: usize = 4 << 20;
 
 /// What a program prints, if it ends in time and well; else it is ended.
-pub(super) fn said_by(client: &[String], rest: &[&str], until: Instant) -> Result<String> {
+pub fn said_by(client: &[String], rest: &[&str], until: Instant) -> Result<String> {
     let call = || format!("{} {}", client.join(" "), rest.join(" ")).trim_end().to_owned();
     let (program, flags) = client.split_first().ok_or_else(|| Error::new("no program"))?;
     let mut child = Command::new(program)
