@@ -246,3 +246,41 @@ fn engines_are_found_without_running_them() {
     assert!(found["value"].as_str().unwrap().ends_with(podman.to_str().unwrap()), "{found}");
     assert!(!ran.exists(), "it was run");
 }
+
+/// Every engine on every distribution, this machine's first, never a desktop.
+#[test]
+fn how_engines_are_installed_is_said() {
+    let uth = Uth::new();
+    let said = json(&uth.run(["doctor", "--install", "--format", "json"]));
+    let ways = said["install"].as_array().unwrap();
+    for engine in ["docker", "containerd", "podman", "lxc", "incus"] {
+        for distribution in ["Debian", "Fedora", "RHEL", "Arch", "Alpine", "openSUSE"] {
+            let is = |way: &&Value| {
+                way["engine"] == engine
+                    && way["distribution"].as_str().unwrap().contains(distribution)
+            };
+            let way = ways.iter().find(is).unwrap_or_else(|| panic!("{engine} on {distribution}"));
+            assert!(way["commands"][0].is_string(), "{way}");
+        }
+    }
+    let text = uth.run(["doctor", "--install"]).ok().stdout;
+    if uth.sh("grep -qx ID=debian /etc/os-release").code == Some(0) {
+        assert_eq!(ways[0]["here"], true);
+        assert!(text.starts_with("Installing an engine: Debian, Ubuntu (this machine)"), "{text}");
+        // What is named is a package of this machine's own sources.
+        for package in ["docker.io", "containerd", "podman", "lxc"] {
+            assert!(text.contains(&format!("apt-get install {package}\n")), "{text}");
+        }
+    }
+}
+
+/// What it says of an engine is what the engine's own program says.
+#[test]
+fn an_engine_has_a_version_and_a_place() {
+    need!(tool "systemd-nspawn");
+    let uth = Uth::new();
+    let said = json(&uth.run(["doctor", "--offline", "--format", "json"]));
+    let version = uth.sh("systemd-nspawn --version | head -1 | cut -d ' ' -f 2").ok().stdout;
+    let nspawn = fact(&said, "Engines", "nspawn")["value"].as_str().unwrap();
+    assert!(nspawn.contains(&format!("version {}", version.trim())), "{nspawn}");
+}
