@@ -230,21 +230,30 @@ fn root_without_capabilities_is_not_called_ready() {
     assert_eq!(fact(&said, "You", "root")["ok"], false);
 }
 
-/// Looking changes nothing: `podman --version` alone would make directories.
+/// Looking changes nothing: `incus --version` alone would make files in the home, and
+/// `podman --version` directories where there are none yet.
 #[test]
-fn engines_are_found_without_running_them() {
+fn programs_that_would_make_something_are_not_run() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
-    let (podman, ran) = (directory.path().join("podman"), directory.path().join("ran"));
-    std::fs::write(&podman, format!("#!/bin/sh\n: >{}\n", ran.display())).unwrap();
-    std::fs::set_permissions(&podman, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["podman", "incus", "lxd"] {
+        let ran = path(&format!("{name}-ran"));
+        std::fs::write(path(name), format!("#!/bin/sh\n: >{}\n", ran.display())).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let uth = Uth::new();
     let mut doctor = uth.command(["doctor", "--offline", "--format", "json"]);
     doctor.env("PATH", directory.path());
     let said = json(&uth.wait(doctor));
-    let found = fact(&said, "Engines", "podman");
-    assert!(found["value"].as_str().unwrap().ends_with(podman.to_str().unwrap()), "{found}");
-    assert!(!ran.exists(), "it was run");
+    for name in ["podman", "incus", "lxd"] {
+        let found = fact(&said, "Engines", name)["value"].as_str().unwrap();
+        assert!(found.contains(path(name).to_str().unwrap()), "{found}");
+        let its = rustix::process::geteuid().is_root()
+            && Path::new("/var/lib/containers/storage").exists();
+        let may = name == "podman" && its;
+        assert_eq!(path(&format!("{name}-ran")).exists(), may, "{name}");
+    }
 }
 
 /// Every engine on every distribution, this machine's first, never a desktop.

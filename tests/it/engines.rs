@@ -216,3 +216,31 @@ rm $T/bin/ctr $T/bin/podman $T/lxd/unix.socket; export PATH=/nowhere:$PATH; look
         assert!(!value.to_string().contains("\\u001b"), "{how}: {value:#}");
     }
 }
+
+/// Those of whom nobody is asked: rkt, which ended in 2020, nspawn, and pods of CRI-O's.
+#[test]
+fn rkt_and_pods_are_recognised() {
+    need_engines!();
+    let uth = Uth::new();
+    let looks = r#"
+ln -s $perl $T/systemd-nspawn
+uuid=bfb7d57e-80ff-4ef8-b602-9b907b3f3a38
+$T/systemd-nspawn $T/shim --machine=rkt-$uuid & rkt=$!
+$T/systemd-nspawn $T/shim -M cave & nspawn=$!
+$T/conmon $T/shim -c $(id 51) -n k8s_httpd_web-7_default_3f0c_0 & crio=$!
+for it in $rkt $nspawn $crio; do first $it; done >$T/pids
+right
+for t in rkt:$uuid nspawn:cave kubernetes:default/web-7/httpd; do $UTH inspect process $t --format json; done
+$UTH inspect containers --wide --format json
+$UTH inspect containers --wide >$T/text 2>&1
+$UTH inspect containers 2>&1 >/dev/null | tee -a $T/text >&2"#;
+    let ran = in_a_world(&uth, &format!("{ENGINES}{looks}")).ok();
+    let (values, pids) = (values(&ran), pids(&uth));
+    let found: Vec<_> = values[..3].iter().map(|value| value["pid"].as_i64().unwrap()).collect();
+    assert_eq!(found, pids, "{}", ran.whole());
+    let list = values[3]["containers"].as_array().unwrap();
+    let of = |pid: i64| list.iter().find(|entry| entry["pid"] == pid).unwrap();
+    assert_eq!((&of(pids[0])["ended"], &of(pids[1])["ended"]), (&2020.into(), &Value::Null));
+    let text = std::fs::read_to_string(uth.home().join("text")).unwrap();
+    assert_eq!(text.matches("rkt's development ended in 2020").count(), 2, "{text}");
+}

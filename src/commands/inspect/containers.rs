@@ -130,9 +130,13 @@ pub fn run(proc: &Path, args: &Containers, screen: &mut Screen) -> Result<u8> {
         screen.json(&value)?;
         return Ok(0);
     }
+    let rkt = rows.iter().any(|row| wide::of(row, Engine::Rkt));
     match &wide {
         Some(wide) if !wide.is_empty() => wide.print(screen)?,
         _ => tables(rows, screen)?,
+    }
+    if rkt {
+        screen.note("rkt's development ended in 2020: nothing in it has been mended since.");
     }
     let closed = match census.closed.len() {
         0 => None,

@@ -68,9 +68,6 @@ impl<'a> Wide<'a> {
                 line(screen, name, &value)?;
             }
         }
-        if self.rows.iter().any(|(row, _)| of(row, Engine::Rkt)) {
-            screen.note("rkt's development ended in 2020: nothing in it has been mended since.");
-        }
         Ok(())
     }
 
@@ -102,7 +99,7 @@ impl<'a> Wide<'a> {
         lines.push(("cgroup", told(&joined.cgroup, |cgroup| cgroup.path.clone())));
         lines.push(("limits", told(&joined.cgroup, limits)));
         lines.push(("uid map", told(&joined.uid_map, |map| sections::id_map(map))));
-        lines.push(("capabilities", told(&joined.security, |s| capabilities(s))));
+        lines.push(("capabilities", told(&joined.security, capabilities)));
         lines.push(("seccomp", told(&joined.security, confined)));
         lines.push(("root", told(&joined.root, root)));
         lines.push(("known by", row.seen.verdict.evidence.clone()));
@@ -222,7 +219,7 @@ fn names(net: &Net) -> Vec<String> {
 
 const CLOSED: &str = "closed to you: needs root";
 
-fn of(row: &Row, engine: Engine) -> bool {
+pub(super) fn of(row: &Row, engine: Engine) -> bool {
     row.seen.found().is_some_and(|found| found.engine == engine)
 }
 
@@ -244,7 +241,7 @@ fn kept<'a, T>(part: &'a Result<T>, name: &str, all: &mut Map<String, Json>) -> 
 
 fn limits(cgroup: &Cgroup) -> String {
     if cgroup.hosts {
-        return "none of its own: it is in the host's cgroup".to_owned();
+        return "none of its own: it is in a cgroup of the host's".to_owned();
     }
     let Usage { quota, memory_limit, pids_limit, cpus, .. } = &cgroup.usage;
     let mut parts = Vec::new();

@@ -13,11 +13,11 @@ use crate::kernel::probe::program::said_by;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// What the program says. Not every program is asked: LXD's and Incus' make files in the
-/// home, as a snap's do, and Podman's makes directories where it is not root's.
+/// home, as a snap's do, and Podman's makes directories, at least where it is not root's.
 pub(super) fn of(engine: Engine, program: &Path) -> Option<String> {
     let quiet = match engine {
         Engine::Lxd | Engine::Incus => false,
-        Engine::Podman => rustix::process::geteuid().is_root(),
+        Engine::Podman => rustix::process::geteuid().is_root() && directory(engine).is_some(),
         _ => true,
     };
     if !quiet || program.starts_with("/snap") {
