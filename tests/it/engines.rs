@@ -201,7 +201,9 @@ rm $T/bin/ctr $T/bin/podman $T/lxd/unix.socket; export PATH=/nowhere:$PATH; look
             continue;
         }
         assert_eq!(said[1..], ["-", "-", "-"], "{how}: {value:#}");
-        for engine in ["podman", "lxc", "lxd"] {
+        // Where the stand-in is gone, a real podman may be there, and knows nothing of it.
+        let silenced = if how == "gone" { &["lxc", "lxd"][..] } else { &["podman", "lxc", "lxd"] };
+        for engine in silenced.iter().copied() {
             assert!(
                 silent.iter().any(|one| one["engine"] == engine),
                 "{how}, {engine}: {silent:#?}"

@@ -51,7 +51,9 @@ fn said(engine: &Engine) -> Value {
 }
 
 fn of<'a>(list: &'a [Value], engine: &str, pid: &str) -> &'a Value {
-    let is = |entry: &&Value| entry["owner"]["engine"] == engine && entry["pid"].to_string() == pid;
+    let is = |entry: &&Value| {
+        entry["owner"]["engine"] == engine && entry["pid"].as_i64() == pid.parse().ok()
+    };
     list.iter().find(is).unwrap_or_else(|| panic!("no {engine} with pid {pid} in {list:#?}"))
 }
 
@@ -260,7 +262,7 @@ fn every_command_takes_each(uth: &Uth, all: &All) {
         is(&json(&["inspect", "layers", target])["pid"]);
         let spaces = json(&["inspect", "ns", "--container", target])["namespaces"].clone();
         assert!(
-            spaces.as_array().unwrap().iter().any(|row| row["pid"].to_string() == **pid),
+            spaces.as_array().unwrap().iter().any(|row| row["pid"].as_i64() == pid.parse().ok()),
             "{target}"
         );
         let link = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
