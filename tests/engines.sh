@@ -4,12 +4,16 @@
 #   engines.sh start NAME DIR   starts it; prints the pid of its first process, by the engine's own word
 #   engines.sh change NAME DIR  runs the script $CHANGES in it, by the engine's own exec
 #   engines.sh diff NAME DIR    what it has changed, by the engine's own word
+#   engines.sh said NAME DIR    all that the engine says of it, as JSON (docker containerd podman lxc)
 #   engines.sh limits NAME DIR  prints its limits, by the engine's own word, as JSON (docker containerd podman)
 #   engines.sh stop NAME DIR    removes it, and what was started for it
 #   engines.sh load NAME DIR FILE           while it is started: loads an archive of images
 #   engines.sh image NAME DIR IMAGE CMD...  runs a command in a container of an image
 #   engines.sh build NAME DIR IMAGE CONTEXT builds it from a Dockerfile (docker)
 #   engines.sh save NAME DIR IMAGE FILE     saves an image as an archive
+# With WIDE=1 it starts with a network, a published port, an image and limits where the engine can:
+# Docker on its bridge in a network namespace of its own; containerd from the archive $ARCHIVE, and
+# with a second container as a kubelet would label it.
 # NAME: docker containerd podman podman-crun runc crun lxc nspawn bwrap
 set -eu
 export PATH=$PATH:/usr/sbin:/sbin
@@ -62,7 +66,9 @@ host_config='{"cpus": {{.HostConfig.NanoCpus}}e-9, "memory": {{.HostConfig.Memor
 # The hard limits that podman asks for may not be raised everywhere: ask for less.
 podman_run() {
   podman image exists localhost/bb:1 || tar -C "$D/rootfs" -c . | podman import -q - localhost/bb:1 >/dev/null
-  "$@" run -d --net none --name $N "${LIMITS[@]}" --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
+  local net=(--net none)
+  [[ ! $WIDE ]] || net=(--net slirp4netns:port_handler=slirp4netns -p 127.0.0.1:18081:80 --cap-add SYS_TIME --cap-drop KILL)
+  "$@" run -d "${net[@]}" --name $N "${LIMITS[@]}" --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 localhost/bb:1 /bin/sleep 600 >/dev/null
   podman inspect -f '{{.State.Pid}}' $N
 }
 podman_exec() { if [[ $name = podman ]]; then podman exec $N "$@"; else hidden_crun exec $N "$@"; fi; }
@@ -76,18 +82,38 @@ bundle() {
   mv "$D/config.json" "$D/bundle/config.json"
 }
 
+# Podman cleans up after its container in the background, and mounts its directory once more for that.
+no_podman() { ! pgrep -f "podman.*$D/podman" >/dev/null; }
+
+# Parent cgroups that engines leave behind: those that were not there before go with us.
+parents() { local top; for top in /sys/fs/cgroup /sys/fs/cgroup/*/; do printf '%s\n' "${top%/}"/{docker,default,k8s.io,libpod_parent,lxc.pivot}; done; }
+note_parents() { parents | while read -r at; do [[ -d $at ]] || echo "$at"; done >"$D/parents"; }
+remove_parents() {
+  [[ -e $D/parents ]] || return 0
+  while read -r at; do
+    [[ ! -d $at ]] || find "$at" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  done <"$D/parents"
+}
+WIDE=${WIDE-}
+
 # What an engine mounts for itself below its directory goes with it.
 unmount() { awk -v d="$D/" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r at; do umount -l "$at"; done; }
 
 rootfs
+[[ $verb != start ]] || note_parents
 case "$verb $name" in
   "start docker")
     containerd_start
-    daemon docker dockerd --containerd "$D/containerd.sock" -H "unix://$D/docker.sock" --data-root "$D/docker/data" \
-      --exec-root "$D/docker/run" --pidfile "$D/docker/pid" --bridge none --iptables=false
+    bridge=(--bridge none --iptables=false) run=(--network none) alone=()
+    if [[ $WIDE ]]; then
+      bridge=() run=(-p 127.0.0.1:18080:80 --cap-add SYS_TIME --cap-drop NET_RAW)
+      alone=(unshare --net sh -c 'ip link set lo up; exec "$@"' sh)
+    fi
+    daemon docker "${alone[@]}" dockerd --containerd "$D/containerd.sock" -H "unix://$D/docker.sock" --data-root "$D/docker/data" \
+      --exec-root "$D/docker/run" --pidfile "$D/docker/pid" "${bridge[@]}"
     until_true docker version
     tar -C "$D/rootfs" -c . | docker import - bb:1 >/dev/null
-    docker run -d --network none --name $N "${LIMITS[@]}" bb:1 /bin/sleep 600 >/dev/null
+    docker run -d "${run[@]}" --name $N "${LIMITS[@]}" bb:1 /bin/sleep 600 >/dev/null
     docker inspect -f '{{.State.Pid}}' $N ;;
   "change docker") docker exec $N /bin/sh -c "$CHANGES" ;;
   "diff docker") docker diff $N ;;
@@ -95,11 +121,30 @@ case "$verb $name" in
   "stop docker") docker rm -f $N >/dev/null; end_daemon docker; end_daemon containerd ;;
   "start containerd")
     containerd_start
-    ctr run -d --cpus 0.5 --memory-limit 67108864 --rootfs "$D/rootfs" $N /bin/sleep 600
+    if [[ $WIDE ]]; then
+      command ctr -a "$D/containerd.sock" image import "$ARCHIVE" >/dev/null
+      ctr run -d --cpus 0.5 --memory-limit 67108864 docker.io/library/bb:1 $N /bin/sleep 600
+      ctr -n k8s.io run -d --label io.kubernetes.pod.namespace=default --label io.kubernetes.pod.name=web-1 \
+        --label io.kubernetes.container.name=httpd --rootfs "$D/rootfs" $N-pod /bin/sleep 600
+    else
+      ctr run -d --cpus 0.5 --memory-limit 67108864 --rootfs "$D/rootfs" $N /bin/sleep 600
+    fi
     ctr task ls | awk -v name=$N '$1 == name {print $2}' ;;
   "limits containerd")
     ctr container info $N | jq '.Spec.linux.resources | {cpus: (.cpu.quota / .cpu.period), memory: .memory.limit}' ;;
+  "said docker") docker inspect $N | jq '.[0]' ;;
+  "said containerd") ctr container info $N ;;
+  "said podman") podman inspect $N | jq '.[0]' ;;
+  "said lxc")
+    info() { lxc-info -P "$D/lxc" -n $N -H "$@"; }
+    jq -n --arg pid "$(info -p)" --arg address "$(info -i)" --arg memory "$(lxc-cgroup -P "$D/lxc" -n $N memory.limit_in_bytes)" \
+      --arg tasks "$(lxc-cgroup -P "$D/lxc" -n $N pids.max)" --arg root "$(info -c lxc.rootfs.path | sed 's/^[^/]*//')" \
+      '{pid: $pid, address: $address, memory: $memory, tasks: $tasks, root: $root}' ;;
   "stop containerd")
+    if ctr -n k8s.io container info $N-pod >/dev/null 2>&1; then
+      ctr -n k8s.io task rm -f $N-pod >/dev/null 2>&1
+      ctr -n k8s.io container rm $N-pod
+    fi
     ctr task rm -f $N >/dev/null 2>&1
     ctr container rm $N
     end_daemon containerd ;;
@@ -107,15 +152,25 @@ case "$verb $name" in
   "change podman"|"change podman-crun") podman_exec /bin/sh -c "$CHANGES" ;;
   "diff podman"|"diff podman-crun") podman diff $N ;;
   "limits podman") podman inspect -f "$host_config" $N ;;
-  "stop podman") podman rm -f -t 0 $N >/dev/null ;;
+  "stop podman") podman rm -f -t 0 $N >/dev/null; until_true no_podman ;;
   "start podman-crun") LIMITS=(); podman_run hidden_crun ;;
-  "stop podman-crun") hidden_crun rm -f -t 0 $N >/dev/null ;;
+  "stop podman-crun") hidden_crun rm -f -t 0 $N >/dev/null; until_true no_podman ;;
   "start runc") bundle; runc --root "$D/runc" run -d -b "$D/bundle" $N </dev/null >/dev/null 2>&1; runc --root "$D/runc" state $N | jq .pid ;;
   "stop runc") runc --root "$D/runc" delete -f $N ;;
   "start crun") bundle; hidden crun --root "$D/crun" run -d -b "$D/bundle" $N </dev/null >/dev/null 2>&1; crun --root "$D/crun" state $N | jq .pid ;;
   "stop crun") hidden crun --root "$D/crun" delete -f $N ;;
   "start lxc")
     printf 'lxc.net.0.type = empty\nlxc.apparmor.profile = unconfined\n' >"$D/lxc.conf"
+    [[ ! $WIDE ]] || cat >"$D/lxc.conf" <<T
+lxc.net.0.type = veth
+lxc.net.0.veth.pair = uthwide0
+lxc.net.0.flags = up
+lxc.net.0.ipv4.address = 10.77.0.2/24
+lxc.init.cmd = /bin/sleep 600
+lxc.apparmor.profile = unconfined
+lxc.cgroup.memory.limit_in_bytes = 67108864
+lxc.cgroup.pids.max = 20
+T
     lxc-create -P "$D/lxc" -n $N -f "$D/lxc.conf" -t busybox >/dev/null 2>&1
     lxc-start -P "$D/lxc" -n $N
     lxc-info -P "$D/lxc" -n $N -pH ;;
@@ -140,6 +195,6 @@ case "$verb $name" in
   "image podman") podman --runtime runc run --rm --net none --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 "${@:4}" ;;
   "save podman") podman save -q --format "${6:-docker-archive}" -o "$5" "$4" ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
-  *) sed -n '2,13p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,17p' "$0" >&2; exit 2 ;;
 esac
-[[ $verb != stop ]] || unmount
+[[ $verb != stop ]] || { unmount; remove_parents; }

@@ -60,7 +60,10 @@ pub struct RightsFlags {
     pub userns: Option<UserNamespace>,
 }
 
-/// Start another process in the namespaces of a running container.
+/// Start another process in the namespaces of a running container, of any engine.
+///
+/// In one of another engine's, it gets what the container's first process has: user,
+/// environment, capabilities, cgroup.
 #[derive(Debug, Args)]
 pub struct Exec {
     /// Keep standard input connected
@@ -78,7 +81,7 @@ pub struct Exec {
     /// With every capability (its system calls stay those of the container)
     #[arg(long)]
     pub privileged: bool,
-    /// The container's name, or the beginning of its id
+    /// The container's name, the beginning of its id, ENGINE:NAME, or a pid
     pub target: String,
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -14,10 +14,10 @@ pub enum Inspect {
     Ns(Ns),
     /// Every container on this machine, whoever started it
     ///
-    /// Known by what the kernel shows: cgroups, ancestors, namespaces. No engine is
-    /// asked. What has namespaces of its own and is no container is listed apart.
-    #[command(after_long_help = crate::commands::inspect::containers_columns())]
-    Containers,
+    /// Known by what the kernel shows: cgroups, ancestors, namespaces. An engine is asked
+    /// for names, images and ports only. What has namespaces of its own and is no container
+    /// is listed apart.
+    Containers(Containers),
     /// One process under the hood
     Process(Process),
     /// Two processes or containers side by side: what they share, and what that means
@@ -27,6 +27,15 @@ pub enum Inspect {
     /// Of any engine: by what the kernel says of the mount, no engine is asked. The
     /// layers are read as they lie on disk; nothing is changed, no link leads out of one.
     Layers(Layers),
+}
+
+/// `inspect containers`
+#[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::inspect::containers_columns())]
+pub struct Containers {
+    /// All that is known of each: network, limits, users, powers, root file system
+    #[arg(long)]
+    pub wide: bool,
 }
 
 /// `inspect ns`

@@ -11,6 +11,9 @@ pub struct Doctor {
     /// Do not ask the network whether images can be fetched
     #[arg(long)]
     pub offline: bool,
+    /// Say how each engine is installed, on other distributions too, and nothing else
+    #[arg(long)]
+    pub install: bool,
 }
 
 /// Undo what a killed command left behind. Touches nothing that no journal names.

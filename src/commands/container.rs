@@ -1,14 +1,17 @@
 //! `exec`, `stop`, and what they share with `run`.
 
+use std::path::Path;
+
 use crate::cli::Global;
 use crate::cli::container::{Exec, ProcessFlags, Stop};
 use crate::commands::limits::{ask_systemd, must_ask};
 use crate::commands::rights::available;
+use crate::container::engines::Engine;
 use crate::container::machine::Machine;
 use crate::container::passwd::{Accounts, User};
 use crate::container::registry::Container;
 use crate::container::spec::{Process, environment, usage};
-use crate::container::{exec as entering, limited, registry, stop as stopping};
+use crate::container::{exec as entering, foreign, limited, registry, stop as stopping, target};
 use crate::error::{Error, Exit, Result};
 use crate::kernel::enter;
 use crate::kernel::in_root::Root;
@@ -66,10 +69,33 @@ pub fn before_the_command(error: Error) -> Error {
     }
 }
 
+/// Ours by its name, else any that a TARGET can mean.
+fn find(text: &str, screen: &mut Screen) -> Result<Container> {
+    let ours = match registry::find(text) {
+        Err(error) if error.exit != Exit::Usage => error,
+        found => return found,
+    };
+    let proc = Path::new("/proc");
+    let target = match target::resolve(proc, text) {
+        Ok(target) => target,
+        // Of one of ours that has ended the registry knows more.
+        Err(_) if crate::container::kept::find(text).is_ok() => return Err(ours),
+        Err(error) => return Err(error),
+    };
+    if let Some(name) = target.container.as_ref().filter(|c| c.engine == Engine::UnderTheHood)
+        && let Some(name) = &name.id
+    {
+        return registry::find(name);
+    }
+    let (container, note) = foreign::container(proc, &target)?;
+    note.into_iter().for_each(|note| screen.note(note));
+    Ok(container)
+}
+
 /// `exec`
 pub fn exec(args: &Exec, global: &Global, screen: &mut Screen) -> Result<u8> {
-    let container = registry::find(&args.target).map_err(before_the_command)?;
-    if must_ask() && !limited::join(container.pid, &container.id)?.is_empty() {
+    let container = find(&args.target, screen).map_err(before_the_command)?;
+    if must_ask() && !limited::join(&container)?.is_empty() {
         return ask_systemd(None, global, screen);
     }
     let machine = Machine::look()?;

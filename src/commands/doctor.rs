@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::setup::Doctor;
 use crate::error::{Exit, Result};
-use crate::kernel::probe::{self, Fact, Facts, Need, Verdict};
+use crate::kernel::probe::{self, Fact, Facts, Need, Verdict, Way};
 use crate::lesson::{self, Needs};
 use crate::ui::{Align, Column, Screen, Style, Table, Value, wrap};
 
@@ -79,6 +79,9 @@ const LESSONS: Table<Judged> = Table(&[
 /// Looks at everything, prints it, and says by the exit code whether any lesson can run.
 pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
     let facts = Facts::new().offline(args.offline);
+    if args.install {
+        return installs(&facts, screen);
+    }
     facts.possible()?;
     let mut judged: Vec<_> = lesson::needs().iter().map(|lesson| judge(lesson, &facts)).collect();
     let repairs = number_repairs(&mut judged);
@@ -88,12 +91,49 @@ pub fn run(args: &Doctor, screen: &mut Screen) -> Result<u8> {
             "host": facts.host(),
             "facts": known,
             "lessons": judged.iter().map(Judged::json).collect::<Vec<_>>(),
+            "install": facts.installs(),
         }))?;
     } else {
         for_people(&judged, &repairs, &known, screen)?;
+        let here = facts.installs();
+        let here = ways(&ways_of(&here, |way| way.here), screen);
+        screen.out(here.trim_end())?;
+        screen.note("`under-the-hood doctor --install`: the same for other distributions.");
     }
     let some_run = judged.iter().any(|lesson| lesson.state != State::Cannot);
     Ok(if some_run { 0 } else { Exit::CannotRun.code() })
+}
+
+/// How each engine is installed, this machine's distribution first.
+fn installs(facts: &Facts, screen: &mut Screen) -> Result<u8> {
+    let all = facts.installs();
+    if screen.json_wanted() {
+        return screen.json(&json!({ "install": all })).map(|()| 0);
+    }
+    screen.out(ways(&ways_of(&all, |_| true), screen).trim()).map(|()| 0)
+}
+
+fn ways_of(ways: &[Way], which: impl Fn(&Way) -> bool) -> Vec<&Way> {
+    ways.iter().filter(|way| which(way)).collect()
+}
+
+/// Under each distribution its engines, under each of those what to type.
+fn ways(ways: &[&Way], screen: &Screen) -> String {
+    let mut text = String::new();
+    let mut distribution = "";
+    for way in ways {
+        if way.distribution != distribution {
+            distribution = way.distribution;
+            let here = if way.here { " (this machine)" } else { "" };
+            let heading = format!("Installing an engine: {distribution}{here}");
+            text.push_str(&format!("\n{}\n", screen.paint(&heading, Style::Heading)));
+        }
+        text.push_str(&format!("    {}\n", way.engine.name()));
+        for command in &way.commands {
+            text.push_str(&format!("      {}\n", screen.paint(command, Style::Command)));
+        }
+    }
+    text
 }
 
 /// A lesson is ready when all it asks for is there, and cannot run when it

@@ -9,10 +9,12 @@ use std::path::Path;
 
 use super::engines::{Detective, Owner};
 use super::target::Target;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::kernel::cgroup::{self, Controller};
 use crate::kernel::mountinfo::{self, Mount};
 use crate::kernel::namespace::{self, Id, Ids, Kind, Namespace};
+use crate::kernel::netlink::links::{self, Link};
+use crate::kernel::netlink::{Protocol, inside};
 use crate::kernel::process::{self, IdMap, Limit, Status};
 use crate::kernel::security::{self, Security};
 
@@ -42,6 +44,10 @@ pub struct Side {
     pub cgroups: Result<Vec<Controller>>,
     /// Its resource limits (getrlimit(2)).
     pub limits: Result<Vec<Limit>>,
+    /// What is mounted in its sight.
+    pub mounts: Result<Vec<Mount>>,
+    /// Its network interfaces, each with its addresses: `eth0 172.17.0.2/16`.
+    pub interfaces: Result<Vec<String>>,
 }
 
 /// A root directory, and the mount it is on.
@@ -66,7 +72,11 @@ impl Side {
         let pid = target.pid;
         let status = Status::read(proc, pid)?;
         let ids = namespace::of_process(proc, pid)?;
-        let owner = ids.iter().next().is_some().then(|| detective.owner(pid, &ids).owner);
+        // Where it was found by its name, the name is known.
+        let named = target.container.clone().map(Owner::Container);
+        let seen = ids.iter().next().is_some().then(|| detective.owner(pid, &ids).owner);
+        let owner = named.or(seen);
+        let mounts = mountinfo::list(proc, pid);
         Ok(Self {
             name: match (text, &target.container) {
                 ("self", None) => "this program".to_owned(),
@@ -79,7 +89,9 @@ impl Side {
             command: process::command(proc, pid, status.field("Name").unwrap_or_default()),
             uid: status.uid(),
             ids,
-            root: root(proc, pid),
+            root: root(proc, pid, mounts.as_ref()),
+            interfaces: interfaces(proc, pid),
+            mounts,
             uid_map: process::id_map(proc, pid, "uid_map"),
             gid_map: process::id_map(proc, pid, "gid_map"),
             security: security::of_process(proc, pid, &status),
@@ -98,10 +110,42 @@ impl Side {
             ("gid_map", self.gid_map.as_ref().err()),
             ("cgroups", self.cgroups.as_ref().err()),
             ("limits", self.limits.as_ref().err()),
+            ("mounts", self.mounts.as_ref().err()),
+            ("interfaces", self.interfaces.as_ref().err()),
         ];
         let parts =
             parts.into_iter().filter_map(|(part, error)| Some((part, error?.tried.clone())));
         namespaces.then(|| ("namespaces", call())).into_iter().chain(parts).collect()
+    }
+
+    /// What is covered in its /proc and /sys, so that it is not seen.
+    pub fn masked(&self) -> Result<Vec<String>> {
+        let covers = |mount: &&Mount| {
+            let point = &mount.mount_point;
+            let empty = mount.fs_type == "tmpfs" || mount.root == Path::new("/null");
+            let inside = |top: &str| point.starts_with(top) && point != Path::new(top);
+            // cgroup v1 has a tmpfs for its hierarchies.
+            empty && (inside("/proc") || inside("/sys")) && !point.starts_with("/sys/fs/cgroup")
+        };
+        self.mount_points(covers)
+    }
+
+    /// What of its /proc and /sys can only be read.
+    pub fn read_only(&self) -> Result<Vec<String>> {
+        let read_only = |mount: &&Mount| {
+            let kernels = matches!(mount.fs_type.as_str(), "proc" | "sysfs");
+            kernels && mount.options.split(',').any(|option| option == "ro")
+        };
+        self.mount_points(read_only)
+    }
+
+    fn mount_points(&self, which: impl FnMut(&&Mount) -> bool) -> Result<Vec<String>> {
+        let mounts = self.mounts.as_ref().map_err(Error::clone)?;
+        let found = mounts.iter().filter(which);
+        let mut paths: Vec<_> = found.map(|m| process::path_text(&m.mount_point)).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(paths)
     }
 
     /// A set of capabilities by its name.
@@ -111,16 +155,27 @@ impl Side {
     }
 }
 
-fn root(proc: &Path, pid: i32) -> Result<Root> {
+fn root(proc: &Path, pid: i32, mounts: Result<&Vec<Mount>, &Error>) -> Result<Root> {
     let link = proc.join(format!("{pid}/root"));
     let path = std::fs::read_link(&link).tried(|| format!("readlink({link:?})"))?;
     let metadata = std::fs::metadata(&link).tried(|| format!("stat({link:?})"))?;
-    let mounts = mountinfo::list(proc, pid)?;
+    let mounts = mounts.map_err(Error::clone)?;
     Ok(Root {
         identity: (metadata.dev(), metadata.ino()),
         path: process::path_text(&path),
-        mount: mounts.into_iter().rev().find(|mount| mount.mount_point == Path::new("/")),
+        mount: mounts.iter().rev().find(|m| m.mount_point == Path::new("/")).cloned(),
     })
+}
+
+/// Must be called while the program has one thread.
+fn interfaces(proc: &Path, pid: i32) -> Result<Vec<String>> {
+    let net = super::network::place::of_process(proc, pid)?;
+    let socket = inside::socket_in(&net.file, Protocol::Route)?;
+    let words = |link: &Link| {
+        let addresses = link.addresses.iter().map(ToString::to_string);
+        std::iter::once(link.name.clone()).chain(addresses).collect::<Vec<_>>().join(" ")
+    };
+    Ok(links::list(&socket)?.iter().map(words).collect())
 }
 
 /// How the namespaces of one type lie to each other.

@@ -34,7 +34,7 @@ impl Plan {
         let differing = differing_namespaces(container.pid)?;
         let (user, others): (Vec<_>, Vec<_>) =
             differing.into_iter().partition(|name| name == "user");
-        let mut newborn = limited::join(container.pid, &container.id)?;
+        let mut newborn = limited::join(container)?;
         newborn.push(Undumpable.into());
         let nobody = !user.is_empty() && !is_root_in(container.pid)?;
         if !user.is_empty() {

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::container::attach::{hold_signals, watched};
 use crate::container::launch::{last_words, listen};
+use crate::container::registry::Container;
 use crate::error::{Context, Exit, Result};
 use crate::home::Place;
 use crate::kernel::cgroup::change;
@@ -66,19 +67,34 @@ pub fn name(token: &str) -> String {
 }
 
 /// What puts a process, by itself, into the group of a container that has one.
-pub fn join(pid: i32, id: &str) -> Result<Vec<Op>> {
-    let group = Group::of_process(Path::new("/proc"), pid)?;
-    let name = name(id);
+pub fn join(container: &Container) -> Result<Vec<Op>> {
+    let group = Group::of_process(Path::new("/proc"), container.pid)?;
+    if container.shim == 0 {
+        return Ok(join_foreign(group));
+    }
+    let name = name(&container.id);
     let mut directories: Vec<_> = group.seats.into_iter().map(|seat| seat.directory).collect();
     // Its first process may have moved on to a group further down, as systemd does.
     directories.retain(|directory| directory.iter().any(|part| part == name.as_str()));
     directories.dedup();
-    let join = |directory: PathBuf| {
-        let path = literal(&directory.join("cgroup.procs").to_string_lossy());
-        let why = "into the container's group: its limits are for all that runs in it".to_owned();
-        change::Set { path, value: "0".to_owned(), why }.into()
-    };
-    Ok(directories.into_iter().map(join).collect())
+    Ok(directories.into_iter().map(join_at).collect())
+}
+
+fn join_at(directory: PathBuf) -> Op {
+    let path = literal(&directory.join("cgroup.procs").to_string_lossy());
+    let why = "into the container's group: its limits are for all that runs in it".to_owned();
+    change::Set { path, value: "0".to_owned(), why }.into()
+}
+
+/// Of another engine's container: wherever its first process is and we are not.
+fn join_foreign(group: Group) -> Vec<Op> {
+    let ours = Group::of_process(Path::new("/proc"), std::process::id().cast_signed());
+    let ours: Vec<_> = ours.map(|ours| ours.seats).unwrap_or_default();
+    let mut directories: Vec<_> = group.seats.into_iter().map(|seat| seat.directory).collect();
+    directories.retain(|directory| ours.iter().all(|seat| seat.directory != *directory));
+    directories.sort_unstable();
+    directories.dedup();
+    directories.into_iter().map(join_at).collect()
 }
 
 impl Plan {

@@ -5,7 +5,7 @@
 //! [`plan`] what is done about it; [`launch`] and [`exec`] do it, [`attach`]
 //! stays with the process until it ends, [`registry`] knows which are running,
 //! [`kept`] which are not any more and stay, [`logs`] what they wrote.
-//! [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
+//! [`foreign`] is one of another engine's, [`joined`] all that is shown of any. [`passwd`] knows the users of an image. [`engines`] tells whose a process is,
 //! [`survey`] shows every container, [`target`] finds one by name, [`compare`]
 //! lays two side by side; [`network`] is about network namespaces,
 //! [`limited`] about a command that has limits and nothing else, [`race`] about
@@ -17,6 +17,8 @@ pub mod chroot;
 pub mod compare;
 pub mod engines;
 pub mod exec;
+pub mod foreign;
+pub mod joined;
 pub mod kept;
 pub mod launch;
 pub mod layers;

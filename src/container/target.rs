@@ -63,9 +63,10 @@ pub fn container(
 ) -> Result<Target> {
     let (engine, name) = split(text)?;
     let mut all = running(proc, census, detective);
-    let wanted = all.iter().map(|(_, found)| found);
-    let heard = state::ask_names(wanted.filter(|f| engine.is_none_or(|engine| engine == f.engine)));
-    all.iter_mut().for_each(|(_, found)| heard.name(found));
+    let wanted = all.iter().map(|(pid, found)| (*pid, found));
+    let wanted = wanted.filter(|(_, f)| engine.is_none_or(|engine| engine == f.engine));
+    let heard = state::ask_names(wanted, detective);
+    all.iter_mut().for_each(|(pid, found)| heard.name(*pid, found));
     let of_engine = |found: &Found| engine.is_none_or(|engine| engine == found.engine);
     let candidates: Vec<_> = all.iter().filter(|(_, found)| of_engine(found)).collect();
     let exact: Vec<_> = candidates

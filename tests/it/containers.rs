@@ -247,3 +247,66 @@ fn a_target_is_found_by_every_name_it_has() {
     let gone = uth.run(["inspect", "compare", "named", "self"]).one_error(1);
     assert!(gone.stderr.contains("no container named is running"), "{}", gone.whole());
 }
+
+/// The joined view of one of ours, beside what other programs say; and to nobody every
+/// part that is closed says so by itself.
+#[test]
+fn the_joined_view_says_what_is_there_and_what_is_closed() {
+    need!(root);
+    let uth = Uth::new();
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "joined",
+        "--cap-add",
+        "SYS_TIME",
+        "--cap-drop",
+        "KILL",
+        "--userns",
+        "--read-only",
+    ];
+    uth.run([&run[..], &["base", "sleep", "60"]].concat()).ok();
+    let pid = uth.run(["inspect", "process", "joined", "--format", "json"]).ok().json()["pid"]
+        .to_string();
+    let entry =
+        of_pid(&uth.run(["inspect", "containers", "--wide", "--format", "json"]).ok(), &pid);
+    assert_eq!(entry["closed"], serde_json::json!({}), "{entry:#}");
+    assert_eq!(entry["capabilities"]["beyond_default"], serde_json::json!(["CAP_SYS_TIME"]));
+    assert_eq!(entry["capabilities"]["below_default"], serde_json::json!(["CAP_KILL"]));
+    assert_eq!((&entry["no_new_privs"], &entry["root"]["read_only"]), (&true.into(), &true.into()));
+    let net = uth.sh(&format!("stat -Lc %i /proc/{pid}/ns/net")).ok();
+    assert_eq!(entry["network"]["ns"].to_string(), net.stdout.trim());
+    let address = uth
+        .sh(&format!("nsenter -t {pid} -n ip -br -4 addr | grep -o '[0-9.]*/[0-9]*' | tail -1"))
+        .ok()
+        .stdout;
+    let interfaces = entry["network"]["interfaces"].to_string();
+    assert!(interfaces.contains(address.trim()), "{address} in {interfaces}");
+    for (width, narrow) in [("80", 80), ("60", 60)] {
+        let text = uth.sh(&format!("COLUMNS={width} $UTH inspect containers --wide")).ok();
+        let long = |line: &&str| line.chars().count() > narrow && line.contains(' ');
+        let blocks = text.stdout.lines().filter(|line| line.starts_with("capabilities")).count();
+        assert!(blocks >= 1, "{}", text.whole());
+        // A path or an id of an engine's is one word, and longer than some screens.
+        let word = |line: &&str| line.split(' ').any(|word| word.chars().count() > narrow - 14);
+        let wrong: Vec<_> = text.stdout.lines().filter(long).filter(|l| !word(l)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+    let program = uth.home().join("program");
+    std::fs::copy(Uth::program(), &program).unwrap();
+    let user = "chmod 755 $UTH_HOME $UTH_HOME/program; P=$UTH_HOME/program; export UTH_HOME=/nowhere; setpriv --reuid 65534 --regid 65534 --clear-groups $P";
+    let closed =
+        of_pid(&uth.sh(&format!("{user} inspect containers --wide --format json")).ok(), &pid);
+    // Mounts are open to everybody (proc_pid_mountinfo(5)), namespaces are not.
+    let said = serde_json::json!({ "network": "closed to you: needs root" });
+    assert_eq!(closed["closed"], said, "{closed:#}");
+    assert_eq!(
+        closed["capabilities"]["beyond_default"],
+        serde_json::json!(["CAP_SYS_TIME"]),
+        "open to all"
+    );
+    let text = uth.sh(&format!("{user} inspect containers --wide")).ok();
+    uth.run(["stop", "-t", "0", "joined"]).ok();
+    assert!(text.stdout.contains("network       closed to you: needs root"), "{}", text.whole());
+}

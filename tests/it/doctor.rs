@@ -230,19 +230,66 @@ fn root_without_capabilities_is_not_called_ready() {
     assert_eq!(fact(&said, "You", "root")["ok"], false);
 }
 
-/// Looking changes nothing: `podman --version` alone would make directories.
+/// Looking changes nothing: `incus --version` alone would make files in the home, and
+/// `podman --version` directories where there are none yet.
 #[test]
-fn engines_are_found_without_running_them() {
+fn programs_that_would_make_something_are_not_run() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
-    let (podman, ran) = (directory.path().join("podman"), directory.path().join("ran"));
-    std::fs::write(&podman, format!("#!/bin/sh\n: >{}\n", ran.display())).unwrap();
-    std::fs::set_permissions(&podman, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["podman", "incus", "lxd"] {
+        let ran = path(&format!("{name}-ran"));
+        std::fs::write(path(name), format!("#!/bin/sh\n: >{}\n", ran.display())).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let uth = Uth::new();
     let mut doctor = uth.command(["doctor", "--offline", "--format", "json"]);
     doctor.env("PATH", directory.path());
     let said = json(&uth.wait(doctor));
-    let found = fact(&said, "Engines", "podman");
-    assert!(found["value"].as_str().unwrap().ends_with(podman.to_str().unwrap()), "{found}");
-    assert!(!ran.exists(), "it was run");
+    for name in ["podman", "incus", "lxd"] {
+        let found = fact(&said, "Engines", name)["value"].as_str().unwrap();
+        assert!(found.contains(path(name).to_str().unwrap()), "{found}");
+        let its = rustix::process::geteuid().is_root()
+            && Path::new("/var/lib/containers/storage").exists();
+        let may = name == "podman" && its;
+        assert_eq!(path(&format!("{name}-ran")).exists(), may, "{name}");
+    }
+}
+
+/// Every engine on every distribution, this machine's first, never a desktop.
+#[test]
+fn how_engines_are_installed_is_said() {
+    let uth = Uth::new();
+    let said = json(&uth.run(["doctor", "--install", "--format", "json"]));
+    let ways = said["install"].as_array().unwrap();
+    for engine in ["docker", "containerd", "podman", "lxc", "incus"] {
+        for distribution in ["Debian", "Fedora", "RHEL", "Arch", "Alpine", "openSUSE"] {
+            let is = |way: &&Value| {
+                way["engine"] == engine
+                    && way["distribution"].as_str().unwrap().contains(distribution)
+            };
+            let way = ways.iter().find(is).unwrap_or_else(|| panic!("{engine} on {distribution}"));
+            assert!(way["commands"][0].is_string(), "{way}");
+        }
+    }
+    let text = uth.run(["doctor", "--install"]).ok().stdout;
+    if uth.sh("grep -qx ID=debian /etc/os-release").code == Some(0) {
+        assert_eq!(ways[0]["here"], true);
+        assert!(text.starts_with("Installing an engine: Debian, Ubuntu (this machine)"), "{text}");
+        // What is named is a package of this machine's own sources.
+        for package in ["docker.io", "containerd", "podman", "lxc"] {
+            assert!(text.contains(&format!("apt-get install {package}\n")), "{text}");
+        }
+    }
+}
+
+/// What it says of an engine is what the engine's own program says.
+#[test]
+fn an_engine_has_a_version_and_a_place() {
+    need!(tool "systemd-nspawn");
+    let uth = Uth::new();
+    let said = json(&uth.run(["doctor", "--offline", "--format", "json"]));
+    let version = uth.sh("systemd-nspawn --version | head -1 | cut -d ' ' -f 2").ok().stdout;
+    let nspawn = fact(&said, "Engines", "nspawn")["value"].as_str().unwrap();
+    assert!(nspawn.contains(&format!("version {}", version.trim())), "{nspawn}");
 }

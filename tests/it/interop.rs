@@ -19,13 +19,20 @@ pub struct Engine {
     name: &'static str,
     directory: TempDir,
     /// Its first process, by the engine's own word.
-    pid: String,
+    pub pid: String,
+    /// What the script is given beside its arguments.
+    env: Vec<(&'static str, String)>,
 }
 
 impl Engine {
     pub fn start(name: &'static str) -> Self {
+        Self::start_with(name, Vec::new())
+    }
+
+    /// The same, with variables that the script knows.
+    pub fn start_with(name: &'static str, env: Vec<(&'static str, String)>) -> Self {
         let directory = TempDir::with_prefix("uth-engine-").unwrap();
-        let mut engine = Self { name, directory, pid: String::new() };
+        let mut engine = Self { name, directory, pid: String::new(), env };
         engine.pid = engine.script("start").unwrap();
         let process = Path::new("/proc").join(&engine.pid);
         assert!(!engine.pid.is_empty() && process.exists(), "{name}: no process {:?}", engine.pid);
@@ -47,6 +54,7 @@ impl Engine {
         command.args(more);
         let further = if self.name == "docker" { AND_MORE } else { "" };
         command.env("CHANGES", format!("{CHANGES}{further}"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let status = command.stdout(open(&out)).stderr(open(&err)).status().unwrap();
         let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_default();
         match status.success() {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::{as_root, ns, owner_json, sections};
+use super::{as_root, ns, owner_json, sections, wide};
+use crate::cli::inspect::Containers;
 use crate::container::engines::state::{self, Heard, Said};
 use crate::container::engines::{Detective, Engine};
 use crate::container::survey::{self, Seen, What};
@@ -15,16 +16,16 @@ use crate::kernel::process::{self, IdMap, Users};
 use crate::ui::{Align, Column, Screen, Table, Value};
 
 /// One container as it is shown.
-struct Row {
-    seen: Seen,
+pub(super) struct Row {
+    pub seen: Seen,
     started: Option<u64>,
     now: u64,
-    command: String,
+    pub command: String,
     uid_map: Option<Vec<IdMap>>,
     /// Who its root is outside.
     root: Option<String>,
     /// What its engine says of it.
-    said: Option<Said>,
+    pub said: Option<Said>,
 }
 
 const CONTAINER: Column<Row> = Column {
@@ -106,20 +107,55 @@ pub(super) fn columns() -> String {
 }
 
 /// Prints every container, and what else has namespaces of its own.
-pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
+pub fn run(proc: &Path, args: &Containers, screen: &mut Screen) -> Result<u8> {
     let mut detective = Detective::new(proc)?;
     let census = namespace::census(proc)?;
     let mut seen = survey::survey(proc, &census, &mut detective);
-    let heard = state::ask(seen.iter().filter_map(Seen::found));
-    seen.iter_mut().filter_map(Seen::found_mut).for_each(|found| heard.name(found));
+    let found = seen.iter().filter_map(|seen| Some((seen.pid, seen.found()?)));
+    let heard = state::ask(found, &mut detective);
+    for seen in &mut seen {
+        let pid = seen.pid;
+        seen.found_mut().into_iter().for_each(|found| heard.name(pid, found));
+    }
     let rows = rows(proc, seen, &heard);
+    let in_containers = rows.iter().filter(|row| row.seen.what == What::Container);
+    let wide = args.wide.then(|| wide::Wide::read(proc, in_containers, &census, &mut detective));
     if screen.json_wanted() {
         let mut value = json(&rows, &census, &detective, process::hidden(proc));
         let silent = |(engine, error): &(Engine, Error)| json!({ "engine": engine.name(), "error": error.to_string() });
+        if let Some(wide) = &wide {
+            value["containers"] = wide.json().into();
+        }
         value["silent_engines"] = heard.silent.iter().map(silent).collect();
         screen.json(&value)?;
         return Ok(0);
     }
+    let rkt = rows.iter().any(|row| wide::of(row, Engine::Rkt));
+    match &wide {
+        Some(wide) if !wide.is_empty() => wide.print(screen)?,
+        _ => tables(rows, screen)?,
+    }
+    if rkt {
+        screen.note("rkt's development ended in 2020: nothing in it has been mended since.");
+    }
+    let closed = match census.closed.len() {
+        0 => None,
+        1 => Some("1 process was closed to us. Of it".to_owned()),
+        many => Some(format!("{many} processes were closed to us. Of them")),
+    };
+    if let Some(closed) = closed {
+        let what = "we know only what everybody may: cgroup, ancestors, process numbers.";
+        screen.note(&format!("{closed} {what} {}", as_root("containers")));
+    }
+    if let Some(silence) = heard.silence() {
+        screen.note(&silence);
+    }
+    ns::say_how_it_was_looked_at(&detective, process::hidden(proc), screen);
+    Ok(0)
+}
+
+/// The containers, and below them what is none.
+fn tables(rows: Vec<Row>, screen: &mut Screen) -> Result<()> {
     let (containers, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.seen.what == What::Container);
     let (services, others): (Vec<_>, Vec<_>) =
@@ -141,20 +177,7 @@ pub fn run(proc: &Path, screen: &mut Screen) -> Result<u8> {
             "{what} namespaces, too; `under-the-hood inspect ns` lists all there are."
         ));
     }
-    let closed = match census.closed.len() {
-        0 => None,
-        1 => Some("1 process was closed to us. Of it".to_owned()),
-        many => Some(format!("{many} processes were closed to us. Of them")),
-    };
-    if let Some(closed) = closed {
-        let what = "we know only what everybody may: cgroup, ancestors, process numbers.";
-        screen.note(&format!("{closed} {what} {}", as_root("containers")));
-    }
-    if let Some(silence) = heard.silence() {
-        screen.note(&silence);
-    }
-    ns::say_how_it_was_looked_at(&detective, process::hidden(proc), screen);
-    Ok(0)
+    Ok(())
 }
 
 /// A table, and below it what speaks for each row; where the screen is too
@@ -195,7 +218,7 @@ fn rows(proc: &Path, seen: Vec<Seen>, heard: &Heard) -> Vec<Row> {
             command: process::command(proc, seen.pid, comm),
             root: uid_map.as_ref().and_then(outside),
             uid_map,
-            said: seen.found().and_then(|found| heard.of(found)).cloned(),
+            said: heard.of(seen.pid).cloned(),
             seen,
         }
     };
@@ -203,7 +226,7 @@ fn rows(proc: &Path, seen: Vec<Seen>, heard: &Heard) -> Vec<Row> {
 }
 
 /// In as few words as there are.
-fn own(seen: &Seen) -> String {
+pub(super) fn own(seen: &Seen) -> String {
     let list = |kinds: &[Kind]| kinds.iter().map(|k| k.name()).collect::<Vec<_>>().join(",");
     let others: Vec<_> = Kind::ALL.into_iter().filter(|kind| !seen.own.contains(kind)).collect();
     match (seen.own.as_slice(), others.as_slice()) {
@@ -253,7 +276,7 @@ impl Row {
         self.said.as_ref().filter(|said| !said.ports.is_empty()).map(|said| said.ports.join(", "))
     }
 
-    fn json(&self) -> Json {
+    pub(super) fn json(&self) -> Json {
         let ids = self.seen.ids.iter().map(|id| (id.kind.name().to_owned(), json!(id.inode)));
         json!({
             "what": self.seen.what.word(),

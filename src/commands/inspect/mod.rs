@@ -5,10 +5,12 @@ mod containers;
 mod facts;
 mod host;
 mod layers;
+mod means;
 mod ns;
 mod process;
 mod sections;
 mod tree;
+mod wide;
 
 use std::path::Path;
 
@@ -48,7 +50,7 @@ pub fn run(command: &Inspect, screen: &mut Screen) -> Result<u8> {
     match command {
         Inspect::Host => host::run(Path::new("/"), screen),
         Inspect::Ns(args) => ns::run(Path::new(PROC), args, screen),
-        Inspect::Containers => containers::run(Path::new(PROC), screen),
+        Inspect::Containers(args) => containers::run(Path::new(PROC), args, screen),
         Inspect::Compare(args) => compare::run(Path::new(PROC), args, screen),
         Inspect::Process(args) => process::run(Path::new(PROC), args, screen),
         Inspect::Layers(args) => layers::run(Path::new(PROC), args, screen),

@@ -302,6 +302,24 @@ pub(super) fn capabilities(mask: u64) -> String {
     }
 }
 
+/// Those that tell most about a process, before the others.
+const TELLING: [&str; 6] = [
+    "CAP_SYS_ADMIN",
+    "CAP_NET_ADMIN",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_TIME",
+    "CAP_DAC_OVERRIDE",
+];
+
+/// The few capabilities of a list that tell most.
+pub(super) fn telling(names: &[String], few: usize) -> Vec<&str> {
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    names.sort_by_key(|name| !TELLING.contains(name));
+    names.truncate(few);
+    names
+}
+
 /// The mode by its name in seccomp(2), and how many filters.
 pub(super) fn seccomp(seccomp: Option<Seccomp>) -> (Option<&'static str>, Option<u32>) {
     match seccomp {

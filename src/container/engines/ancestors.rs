@@ -35,14 +35,8 @@ pub(super) fn engine(comm: &str, arguments: &[String]) -> Option<Found> {
             };
             Some(Found { engine, id, name: None })
         }
-        // CRI-O starts conmon too, without a name.
-        "conmon" => {
-            let engine = if after("-n").is_some() { Engine::Podman } else { Engine::Kubernetes };
-            Some(Found { engine, id: after("-c"), name: after("-n") })
-        }
-        "systemd-nspawn" => {
-            Some(Found { engine: Engine::Nspawn, id: None, name: machine(arguments) })
-        }
+        "conmon" => Some(conmon(after("-c"), after("-n"))),
+        "systemd-nspawn" => Some(nspawn(machine(arguments))),
         "bwrap" => Some(Found { engine: Engine::Bwrap, id: None, name: None }),
         "lxc-start" => Some(Found {
             engine: Engine::Lxc,
@@ -54,11 +48,51 @@ pub(super) fn engine(comm: &str, arguments: &[String]) -> Option<Found> {
     }
 }
 
-/// LXC's monitor sets its title to `[lxc monitor] /var/lib/lxc web`.
+/// CRI-O starts conmon too: without a name, or with one made of
+/// `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, as the kubelet asks for.
+fn conmon(id: Option<String>, name: Option<String>) -> Found {
+    match name {
+        None => Found { engine: Engine::Kubernetes, id, name },
+        Some(name) => match kubelets(&name) {
+            Some(name) => Found { engine: Engine::Kubernetes, id, name: Some(name) },
+            None => Found { engine: Engine::Podman, id, name: Some(name) },
+        },
+    }
+}
+
+/// `NAMESPACE/POD/CONTAINER`.
+fn kubelets(name: &str) -> Option<String> {
+    let parts: Vec<_> = name.strip_prefix("k8s_")?.split('_').collect();
+    match parts[..] {
+        [container, pod, namespace, _, _] => Some(format!("{namespace}/{pod}/{container}")),
+        _ => None,
+    }
+}
+
+/// rkt's stage1 is started as nspawn's machine `rkt-UUID`.
+fn nspawn(name: Option<String>) -> Found {
+    let uuid = name.as_deref().and_then(|name| name.strip_prefix("rkt-"));
+    match uuid.filter(|uuid| uuid.len() == 36) {
+        Some(uuid) => Found { engine: Engine::Rkt, id: None, name: Some(uuid.to_owned()) },
+        None => Found { engine: Engine::Nspawn, id: None, name },
+    }
+}
+
+/// The directory and the name in the title that LXC's monitor gives itself:
+/// `[lxc monitor] /var/lib/lxc web`.
+pub(super) fn lxc_title(arguments: &[String]) -> Option<(&str, &str)> {
+    arguments.first()?.strip_prefix("[lxc monitor] ")?.rsplit_once(' ')
+}
+
+/// LXD and Incus keep their containers below directories of their own.
 fn lxc_monitor(arguments: &[String]) -> Option<Found> {
-    let title = arguments.first()?.strip_prefix("[lxc monitor] ")?;
-    let name = title.rsplit(' ').next()?.to_owned();
-    Some(Found { engine: Engine::Lxc, id: None, name: Some(name) })
+    let (directory, name) = lxc_title(arguments)?;
+    let engine = match directory {
+        of if of.ends_with("/lxd/containers") => Engine::Lxd,
+        of if of.ends_with("/incus/containers") => Engine::Incus,
+        _ => Engine::Lxc,
+    };
+    Some(Found { engine, id: None, name: Some(name.to_owned()) })
 }
 
 /// `-M NAME`, `-MNAME`, `--machine NAME` or `--machine=NAME`; else what stands
@@ -127,6 +161,17 @@ mod tests {
             ("systemd-nspawn|--machine=box", "nspawn:box"),
             ("/usr/bin/systemd-nspawn|-D|/srv/tree/", "nspawn:tree"),
             ("bwrap|--ro-bind|/|/", "bwrap"),
+            (
+                "/usr/libexec/crio/conmon|-b|/run/containers/storage/overlay-containers/01/userdata|-c|01|-n|k8s_httpd_web-7_default_3f_0|-P|/x",
+                "kubernetes:default/web-7/httpd",
+            ),
+            ("/usr/bin/conmon|-c|01|-u|01", "kubernetes:01"),
+            (
+                "stage1/rootfs/usr/bin/systemd-nspawn|--boot|--machine=rkt-bfb7d57e-80ff-4ef8-b602-9b907b3f3a38|--register=true",
+                "rkt:bfb7d57e-80ff-4ef8-b602-9b907b3f3a38",
+            ),
+            ("[lxc monitor] /var/snap/lxd/common/lxd/containers web", "lxd:web"),
+            ("[lxc monitor] /var/lib/incus/containers web", "incus:web"),
             ("[lxc monitor] /var/lib/lxc web", "lxc:web"),
             ("under-the-hood: shim of box", "under-the-hood:box"),
             ("under-the-hood: shi", "under-the-hood"),

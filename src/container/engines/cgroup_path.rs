@@ -59,12 +59,40 @@ fn component(part: &str, above: &str, in_kubernetes: bool) -> Option<Found> {
     if matches!(above, "lxc" | "lxc.payload") && !part.is_empty() {
         return name(Engine::Lxc, part);
     }
+    if let Some(found) = machine(scope).or_else(|| flatpak(scope)).filter(|_| scope != part) {
+        return Some(found);
+    }
     if let Some(machine) =
         part.strip_prefix("systemd-nspawn@").and_then(|p| p.strip_suffix(".service"))
     {
         return name(Engine::Nspawn, &unescaped(machine));
     }
     None
+}
+
+/// What systemd-machined was told of: `machine-box.scope`, of nspawn; rkt's are called
+/// `rkt-UUID`. libvirt's machines (`qemu-1-box`, `lxc-1-box`) are not ours to name.
+fn machine(scope: &str) -> Option<Found> {
+    let machine = unescaped(scope.strip_prefix("machine-")?);
+    let of = |engine, name: &str| Found { engine, id: None, name: Some(name.to_owned()) };
+    let numbered = |prefix: &str| {
+        let rest = machine.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    match machine.strip_prefix("rkt-") {
+        Some(uuid) if uuid.len() == 36 => Some(of(Engine::Rkt, uuid)),
+        _ if numbered("qemu-") || numbered("lxc-") || machine.is_empty() => None,
+        _ => Some(of(Engine::Nspawn, &machine)),
+    }
+}
+
+/// `app-flatpak-org.example.App-4711.scope`; older ones without `app-`.
+fn flatpak(scope: &str) -> Option<Found> {
+    let app = scope.strip_prefix("app-").unwrap_or(scope).strip_prefix("flatpak-")?;
+    let (app, pid) = app.rsplit_once('-')?;
+    let digits = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+    let name = Some(unescaped(app));
+    digits.then_some(Found { engine: Engine::Flatpak, id: None, name })
 }
 
 /// The service that a path is of: `/system.slice/systemd-udevd.service`. What
@@ -109,6 +137,28 @@ mod tests {
             ("/lxc/web/init.scope".to_owned(), "lxc:web"),
             ("/machine.slice/systemd-nspawn@a\\x2db.service/payload".to_owned(), "nspawn:a-b"),
             (format!("/docker/{}/docker/{ID}", "f".repeat(64)), "docker:3564a12dd942"),
+            (
+                format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/crio-{ID}.scope/container"),
+                "kubernetes:3564a12dd942",
+            ),
+            (
+                format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"),
+                "podman:3564a12dd942",
+            ),
+            (
+                format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope"),
+                "docker:3564a12dd942",
+            ),
+            (
+                "/machine.slice/machine-rkt\\x2dbfb7d57e\\x2d80ff\\x2d4ef8\\x2db602\\x2d9b907b3f3a38.scope/system.slice/debian.service".to_owned(),
+                "rkt:bfb7d57e-80ff-4ef8-b602-9b907b3f3a38",
+            ),
+            ("/machine.slice/machine-nspawntest.scope".to_owned(), "nspawn:nspawntest"),
+            ("/machine.slice/machine-a\\x2db.scope/payload".to_owned(), "nspawn:a-b"),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.gnome.gedit-4242.scope".to_owned(),
+                "flatpak:org.gnome.gedit",
+            ),
         ] {
             assert_eq!(engine(&path).map(|found| found.label()).as_deref(), Some(label), "{path}");
         }
@@ -124,6 +174,10 @@ mod tests {
             "/system.slice/containerd.service",
             "/docker",
             "/lxc.monitor.web",
+            "/machine.slice/machine-qemu\\x2d1\\x2dbox.scope",
+            "/machine.slice/machine-lxc\\x2d1\\x2dbox.scope",
+            "/machine.slice/machine-.scope",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/flatpak-portal.service",
         ] {
             assert_eq!(engine(path), None, "{path}");
         }

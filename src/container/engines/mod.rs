@@ -5,107 +5,18 @@
 
 mod ancestors;
 mod cgroup_path;
+mod found;
+pub mod reach;
 pub mod state;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+pub use found::{Engine, Found};
 
 use super::registry::{self, Container};
 use crate::kernel::namespace::{Ids, Kind, of_process};
 use crate::kernel::process::{self, Brief};
-
-/// What starts containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// This program.
-    UnderTheHood,
-    /// Docker.
-    Docker,
-    /// containerd, by `ctr` or `nerdctl`.
-    Containerd,
-    /// Kubernetes, by whichever runtime.
-    Kubernetes,
-    /// Podman.
-    Podman,
-    /// LXC, LXD and Incus.
-    Lxc,
-    /// systemd-nspawn.
-    Nspawn,
-    /// bubblewrap, and so Flatpak.
-    Bwrap,
-}
-
-impl Engine {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::UnderTheHood,
-        Self::Docker,
-        Self::Containerd,
-        Self::Kubernetes,
-        Self::Podman,
-        Self::Lxc,
-        Self::Nspawn,
-        Self::Bwrap,
-    ];
-
-    /// What stands before the colon in `ENGINE:NAME`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UnderTheHood => "under-the-hood",
-            Self::Docker => "docker",
-            Self::Containerd => "containerd",
-            Self::Kubernetes => "kubernetes",
-            Self::Podman => "podman",
-            Self::Lxc => "lxc",
-            Self::Nspawn => "nspawn",
-            Self::Bwrap => "bwrap",
-        }
-    }
-}
-
-/// A container, as far as the kernel tells.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Found {
-    /// What started it.
-    pub engine: Engine,
-    /// Its id, where a cgroup or a command line has it.
-    pub id: Option<String>,
-    /// Its name, likewise.
-    pub name: Option<String>,
-}
-
-impl Found {
-    /// `docker:3564a12dd942`, `lxc:web`; `bwrap` where there is neither.
-    pub fn label(&self) -> String {
-        let engine = self.engine.name();
-        match (&self.name, &self.id) {
-            (Some(name), _) => format!("{engine}:{name}"),
-            (None, Some(id)) => format!("{engine}:{}", short(id)),
-            (None, None) => engine.to_owned(),
-        }
-    }
-
-    /// Whether both are the same container: one may know more of it than the other.
-    pub fn same(&self, other: &Self) -> bool {
-        if self.engine != other.engine {
-            return false;
-        }
-        match (&self.id, &other.id) {
-            // Two runs of a lesson may have given the same name.
-            (Some(one), Some(other)) => one.starts_with(&**other) || other.starts_with(&**one),
-            _ => self == other || (self.name.is_some() && self.name == other.name),
-        }
-    }
-}
-
-/// The first twelve of the 64 hexadecimal digits that engines use.
-fn short(id: &str) -> &str {
-    let hexadecimal = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if hexadecimal { &id[..12] } else { id }
-}
 
 /// Whom a process or a namespace belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +121,11 @@ impl Detective {
         &self.host
     }
 
+    /// Where it reads of processes.
+    pub fn proc(&self) -> &Path {
+        &self.proc
+    }
+
     /// The containers of ours that are running.
     pub fn ours(&self) -> impl Iterator<Item = &Container> {
         self.ours.iter().map(|ours| &ours.container)
@@ -247,7 +163,7 @@ impl Detective {
         let by_ancestor = self.by_ancestor(&chain);
         let (found, evidence) = match (by_path, by_ancestor) {
             (Some((found, path)), Some((other, evidence))) => {
-                (combined(found, other), format!("cgroup {path}, {evidence}"))
+                (found::combined(found, other), format!("cgroup {path}, {evidence}"))
             }
             (Some((found, path)), None) => (found, format!("cgroup {path}")),
             (None, other) => other?,
@@ -332,19 +248,25 @@ impl Detective {
 
     fn by_ancestor(&mut self, chain: &[i32]) -> Option<(Found, String)> {
         for &pid in chain {
-            let Some(comm) = self.brief(pid).map(|brief| brief.comm.clone()) else { continue };
-            if !ancestors::promising(&comm) {
-                continue;
-            }
-            let proc = &self.proc;
-            let arguments =
-                self.arguments.entry(pid).or_insert_with(|| process::arguments(proc, pid));
-            if let Some(found) = ancestors::engine(&comm, arguments) {
-                let relation = if pid == chain[0] { "it is" } else { "ancestor" };
-                return Some((found, format!("{relation} {comm} (pid {pid})")));
-            }
+            let Some(found) = self.monitor(pid) else { continue };
+            let relation = if pid == chain[0] { "it is" } else { "ancestor" };
+            let comm = self.brief(pid).map_or(String::new(), |brief| brief.comm.clone());
+            return Some((found, format!("{relation} {comm} (pid {pid})")));
         }
         None
+    }
+
+    /// The container that a process looks after, if it is a monitor.
+    fn monitor(&mut self, pid: i32) -> Option<Found> {
+        let comm = self.brief(pid)?.comm.clone();
+        ancestors::promising(&comm).then_some(())?;
+        ancestors::engine(&comm, self.arguments_of(pid))
+    }
+
+    /// The command line of a process, read once.
+    fn arguments_of(&mut self, pid: i32) -> &[String] {
+        let proc = &self.proc;
+        self.arguments.entry(pid).or_insert_with(|| process::arguments(proc, pid))
     }
 
     /// Not of any container we know of: a kernel thread or a service with a
@@ -370,19 +292,5 @@ impl Detective {
             evidence = format!("{evidence}; uid map {}", ranges.join(", "));
         }
         Verdict { owner: Owner::Unknown, evidence }
-    }
-}
-
-/// What two signs say together: of one engine, the cgroup has the id and the
-/// monitor the name. Of two, one runs inside the other (bubblewrap in a
-/// container of Docker's, say), and the nearest ancestor is the inner one.
-fn combined(by_path: Found, by_ancestor: Found) -> Found {
-    if by_path.engine != by_ancestor.engine {
-        return by_ancestor;
-    }
-    Found {
-        engine: by_path.engine,
-        id: by_path.id.or(by_ancestor.id),
-        name: by_ancestor.name.or(by_path.name),
     }
 }

@@ -100,7 +100,13 @@ pub struct Survey {
 /// Must be called while the program has one thread.
 pub fn survey(proc: &Path) -> Result<Survey> {
     let census = namespace::census(proc)?;
-    let mut detective = Detective::new(proc)?;
+    Ok(of(proc, &census, &mut Detective::new(proc)?))
+}
+
+/// The same of what a census has found.
+///
+/// Must be called while the program has one thread.
+pub fn of(proc: &Path, census: &Census, detective: &mut Detective) -> Survey {
     let all_names = names::all();
     let found: Vec<&Namespace> =
         census.namespaces.iter().filter(|found| found.id.kind == Kind::Net).collect();
@@ -114,17 +120,17 @@ pub fn survey(proc: &Path) -> Result<Survey> {
     }
     let nets = found.iter().zip(links).zip(peers).map(|((namespace, links), peers)| Net {
         names: named.remove(&Some(namespace.id.inode)).unwrap_or_default(),
-        verdict: owner(&mut detective, &census, namespace),
+        verdict: owner(detective, census, namespace),
         namespace: without_us(namespace),
         links,
         peers,
     });
     let nets: Vec<_> = nets.collect();
-    Ok(Survey {
+    Survey {
         stale: stale(&all_names, &nets),
         nets,
         closed: u32::try_from(census.closed.len()).unwrap_or(u32::MAX),
-    })
+    }
 }
 
 /// Files that this very command has open will not keep anything.

@@ -97,10 +97,14 @@ impl Group {
     /// The cgroup that a process is in: its places in all hierarchies. Its path
     /// is that of the deepest.
     pub fn of_process(proc: &Path, pid: i32) -> Result<Self> {
+        Self::of(&Hierarchies::read(proc)?, proc, pid)
+    }
+
+    /// The same, of many processes: the hierarchies are read once.
+    pub fn of(hierarchies: &Hierarchies, proc: &Path, pid: i32) -> Result<Self> {
         let file = proc.join(format!("{pid}/cgroup"));
         let text = fs::read(&file).tried(|| format!("read({file:?})"))?;
-        let places = Hierarchies::read(proc)?.places(&process::text(&text));
-        Ok(Self::at(&places))
+        Ok(Self::at(&hierarchies.places(&process::text(&text))))
     }
 
     fn at(places: &[Place]) -> Self {

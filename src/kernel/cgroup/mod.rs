@@ -21,6 +21,7 @@ use crate::kernel::process;
 pub use files::{Doc, Kind, Reading, explain, names, number, readings};
 pub use group::{Bound, Group, Quota, Seat, Usage, all};
 pub use hierarchy::{Hierarchies, Place, Root, Weight};
+pub use unit::bytes;
 
 /// Where a controller's files are for a process, and what they say.
 #[derive(Debug, Clone, PartialEq, Eq)]

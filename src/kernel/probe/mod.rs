@@ -7,8 +7,10 @@ mod cgroup;
 pub mod child;
 pub mod engines;
 mod identity;
+mod install;
 mod need;
 mod network;
+pub mod program;
 mod report;
 mod subids;
 mod system;
@@ -22,6 +24,7 @@ use serde::Serialize;
 
 pub use cgroup::Cgroups;
 pub use identity::{Identity, privilege, sudo_hint};
+pub use install::Way;
 pub use need::{Engine, Namespace, Need};
 pub use report::Fact;
 pub use system::Host;
@@ -154,6 +157,11 @@ impl Facts {
 
     fn os_release(&self) -> &tools::OsRelease {
         self.os_release.get_or_init(|| host::os_release(&self.root).unwrap_or_default())
+    }
+
+    /// How each engine is installed, this machine's distribution first.
+    pub fn installs(&self) -> Vec<Way> {
+        install::installs(self.os_release())
     }
 
     fn subordinate_ids(&self) -> &subids::SubordinateIds {

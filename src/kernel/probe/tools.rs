@@ -11,9 +11,11 @@ use super::{Verdict, identity};
 
 /// How packages are installed: one entry per family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub(super) enum Family {
     Debian,
     Fedora,
+    /// Red Hat's, which has fewer packages than Fedora, by the same names.
+    Rhel,
     Arch,
     Alpine,
     Suse,
@@ -112,23 +114,35 @@ pub fn pasta(os: &OsRelease) -> Verdict {
 pub fn install(name: &str, os: &OsRelease) -> Option<String> {
     let family = family(os)?;
     let (_, packages) = PACKAGES.iter().find(|(program, _)| *program == name)?;
-    let package = packages[family as usize];
+    let package = packages[match family {
+        Family::Debian => 0,
+        Family::Fedora | Family::Rhel => 1,
+        Family::Arch => 2,
+        Family::Alpine => 3,
+        Family::Suse => 4,
+    }];
+    Some(identity::privileged(&installer(family, package)))
+}
+
+/// The command that installs packages, for root.
+pub(super) fn installer(family: Family, packages: &str) -> String {
     let command = match family {
-        Family::Debian => format!("apt-get install {package}"),
-        Family::Fedora => format!("dnf install {package}"),
-        Family::Arch => format!("pacman -S {package}"),
-        Family::Alpine => format!("apk add {package}"),
-        Family::Suse => format!("zypper install {package}"),
+        Family::Debian => "apt-get install",
+        Family::Fedora | Family::Rhel => "dnf install",
+        Family::Arch => "pacman -S",
+        Family::Alpine => "apk add",
+        Family::Suse => "zypper install",
     };
-    Some(identity::privileged(&command))
+    format!("{command} {packages}")
 }
 
 /// By ID, then by ID_LIKE (os-release(5)).
-fn family(os: &OsRelease) -> Option<Family> {
+pub(super) fn family(os: &OsRelease) -> Option<Family> {
     let ids: Vec<_> = ["ID", "ID_LIKE"].into_iter().filter_map(|key| os.get(key)).collect();
     ids.iter().flat_map(|ids| ids.split_whitespace()).find_map(|id| match id {
         "debian" | "ubuntu" => Some(Family::Debian),
-        "fedora" | "rhel" | "centos" => Some(Family::Fedora),
+        "fedora" => Some(Family::Fedora),
+        "rhel" | "centos" => Some(Family::Rhel),
         "arch" => Some(Family::Arch),
         "alpine" => Some(Family::Alpine),
         "suse" | "opensuse" => Some(Family::Suse),

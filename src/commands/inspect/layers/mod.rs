@@ -1,11 +1,10 @@
 //! `inspect layers`: what a container's `/` is made of, which layer a path
 //! comes from, and what the container has changed so far.
 
+mod json;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::FileType;
-use serde_json::{Value as Json, json};
 
 use super::{as_root, sections};
 use crate::cli::inspect::Layers as Args;
@@ -15,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::stack::{Change, Here, Kind, Marks, Traced};
 use crate::kernel::process::path_text;
 use crate::ui::{Align, Column, Screen, Table, Value};
+use rustix::fs::FileType;
 
 /// Changes that are shown unless all are asked for.
 const SOME: usize = 15;
@@ -322,66 +322,6 @@ impl<'a> View<'a> {
             said += " Something else is mounted there or above it, and that is what the container sees.";
         }
         said
-    }
-
-    fn json(&self) -> Json {
-        let layers = self.layers;
-        let mount = &layers.mount;
-        let role = |role: Role| layers.places.iter().find(move |place| place.role == role);
-        let directory = |place: &Place| path_text(place.found.as_ref().unwrap_or(&place.given));
-        let place = |(number, place): (Option<usize>, &Place)| {
-            json!({
-                "layer": number,
-                "role": place.role.name(),
-                "given": path_text(&place.given),
-                "directory": place.found.as_deref().ok().map(path_text),
-                "error": place.found.as_ref().err().map(ToString::to_string),
-            })
-        };
-        let change = |change: &Change| json!({ "change": change.kind.letter(), "path": path_text(&change_path(change)) });
-        let (compared, changes) = match &self.changes {
-            Ok(Some((compared, changes))) => {
-                (Some(*compared), Some(changes.iter().map(change).collect::<Vec<_>>()))
-            }
-            _ => (None, None),
-        };
-        json!({
-            "pid": self.pid,
-            "overlay": layers.overlay.is_some(),
-            "fuse": layers.overlay.as_ref().is_some_and(|overlay| overlay.fuse),
-            "mount": {
-                "type": mount.fs_type, "device": mount.device, "source": mount.source,
-                "root": path_text(&mount.root), "options": mount.options,
-            },
-            "upper": role(Role::Upper).map(directory),
-            "work": role(Role::Work).map(directory),
-            "merged": format!("/proc/{}/root", self.pid),
-            "layers": self.numbered().map(place).collect::<Vec<_>>(),
-            "changes": changes,
-            "compared": compared.map(|compared| match compared {
-                Compared::Upper => "upper",
-                Compared::Merged => "merged",
-            }),
-            "changes_error": self.changes.as_ref().err().map(ToString::to_string),
-            "path": self.path.as_ref().map(|asked| self.path_json(asked)),
-        })
-    }
-
-    fn path_json(&self, asked: &Asked<'_>) -> Json {
-        let seen = asked.steps.iter().find(|(_, traced)| traced.seen);
-        let from = match asked.changed {
-            Some(Kind::Deleted) => None,
-            Some(Kind::Added) => Some(0),
-            Some(Kind::Changed) if !seen.is_some_and(|step| is_merged(&[step])) => Some(0),
-            _ => seen.map(|(place, _)| self.number(place)),
-        };
-        json!({
-            "given": path_text(&asked.given),
-            "resolved": path_text(&asked.resolved),
-            "from": from,
-            "mounted_over": asked.covered,
-            "layers": PATH.json(&self.steps(asked)),
-        })
     }
 }
 

@@ -2,6 +2,9 @@
 //! containers' processes are on this kernel. Behind Docker Desktop's socket is
 //! a virtual machine: `docker ps` works, but no lesson can look underneath.
 
+mod docker;
+mod version;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -9,12 +12,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 pub use super::Engine;
 use super::{COMMAND, Verdict, child, identity, tools};
 use crate::error::{Context, Error, Result};
 use crate::kernel::process::Users;
+use docker::Docker;
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -40,9 +44,12 @@ pub enum State {
 pub struct Found {
     /// Which one.
     pub engine: Engine,
-    /// Its program. It is not run, not even for its version: a mere `podman
-    /// --version` makes directories, and a snap's program some in the home.
+    /// Its program.
     pub program: Option<PathBuf>,
+    /// Its version, by its daemon's word or its program's.
+    pub version: Option<String>,
+    /// Where it listens, or keeps its containers.
+    pub place: Option<PathBuf>,
     /// How it is.
     pub state: State,
 }
@@ -62,8 +69,9 @@ pub fn look(engine: Engine, proc: &Path) -> Found {
     };
     let program = programs.iter().find_map(|name| tools::find_anywhere(name));
     let socket = sockets(engine).into_iter().find(|path| path.exists());
-    let state = match (&program, socket, daemon) {
-        (_, Some(socket), Some(daemon)) => ask(engine, &socket, daemon, proc),
+    let mut version = None;
+    let state = match (&program, &socket, daemon) {
+        (_, Some(socket), Some(daemon)) => ask(engine, socket, daemon, proc, &mut version),
         (None, ..) => State::Absent,
         (_, None, Some(daemon)) if runs(proc, daemon) => {
             State::Closed(format!("{daemon} runs, but no socket of it is to be seen"))
@@ -71,7 +79,9 @@ pub fn look(engine: Engine, proc: &Path) -> Found {
         (_, None, Some(daemon)) => State::Stopped(format!("{daemon} has no socket")),
         (Some(_), _, None) => State::Ready,
     };
-    Found { engine, program, state }
+    let version = version.or_else(|| version::of(engine, program.as_deref()?));
+    let place = socket.or_else(|| version::directory(engine).filter(|_| program.is_some()));
+    Found { engine, program, version, place, state }
 }
 
 /// Where an engine listens, the more particular first.
@@ -110,12 +120,24 @@ pub fn sockets(engine: Engine) -> Vec<PathBuf> {
     places.into_iter().flatten().collect()
 }
 
-fn ask(engine: Engine, socket: &Path, daemon: &str, proc: &Path) -> State {
+fn ask(
+    engine: Engine,
+    socket: &Path,
+    daemon: &str,
+    proc: &Path,
+    version: &mut Option<String>,
+) -> State {
     let asked = match engine {
-        Engine::Docker => child::attempt("asking docker", LIMIT, || docker(socket)),
+        Engine::Docker => child::attempt("asking docker", LIMIT, || docker::ask(socket)),
+        Engine::Lxd | Engine::Incus => {
+            let asked =
+                || version::of_api(socket).map(|version| Docker { version, ..Docker::default() });
+            child::attempt("asking", LIMIT, asked)
+        }
         _ => child::attempt("connecting", LIMIT, || connect(socket).map(|_| Docker::default())),
     };
     let visible = runs(proc, daemon);
+    *version = asked.as_ref().ok().and_then(|docker| version::plain(&docker.version));
     match asked {
         Ok(docker) if engine == Engine::Docker => {
             let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
@@ -143,82 +165,6 @@ pub fn closed(socket: &Path) -> String {
             )
         }
     }
-}
-
-/// What Docker says of itself.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Docker {
-    system: String,
-    kernel: String,
-    containers: Vec<(String, i32)>,
-}
-
-impl Docker {
-    /// Where its containers are: by one that runs, if there is one; else by
-    /// the kernel it names and whether its daemon can be seen from here.
-    fn judge(&self, kernel: &str, visible: bool, holds: impl Fn(i32, &str) -> bool) -> State {
-        let desktop = if self.system == "Docker Desktop" { "Docker Desktop: " } else { "" };
-        let running = self.containers.first();
-        if self.containers.iter().any(|(id, pid)| holds(*pid, id)) {
-            return State::Here;
-        }
-        if let Some((id, pid)) = running {
-            let id = id.get(..12).unwrap_or(id);
-            return State::Elsewhere(format!(
-                "{desktop}its container {id} has pid {pid}, which is not on this kernel"
-            ));
-        }
-        if self.kernel != kernel {
-            let theirs = &self.kernel;
-            return State::Elsewhere(format!("{desktop}its kernel is {theirs}, this one {kernel}"));
-        }
-        if !visible || !desktop.is_empty() {
-            let reason = "its daemon's process is not on this side of its socket";
-            return State::Elsewhere(format!("{desktop}{reason}"));
-        }
-        State::Here
-    }
-}
-
-fn docker(socket: &Path) -> Result<Docker> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    #[derive(Default)]
-    struct Info {
-        operating_system: String,
-        kernel_version: String,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Listed {
-        id: String,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Inspected {
-        state: ContainerState,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct ContainerState {
-        pid: i32,
-    }
-    let info: Info = get(socket, "/info")?;
-    let listed: Vec<Listed> = get(socket, "/containers/json?limit=3")?;
-    let mut containers = Vec::new();
-    for Listed { id } in listed {
-        let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit());
-        if !plain {
-            continue;
-        }
-        // It may have ended since the list was made.
-        if let Ok(inspected) = get::<Inspected>(socket, &format!("/containers/{id}/json"))
-            && inspected.state.pid > 0
-        {
-            containers.push((id, inspected.state.pid));
-        }
-    }
-    Ok(Docker { system: info.operating_system, kernel: info.kernel_version, containers })
 }
 
 /// One question to an HTTP server on a socket. HTTP/1.0, so that the answer
@@ -311,10 +257,11 @@ impl Found {
             State::Closed(_) => "running, closed to you",
             State::Stopped(_) => "not running",
         };
-        match &self.program {
-            Some(program) => format!("{state}; {}", program.display()),
-            None => state.to_owned(),
-        }
+        let version = self.version.as_ref().map(|version| format!("version {version}"));
+        let paths = [&self.program, &self.place].into_iter().flatten();
+        let paths = paths.map(|path| path.display().to_string());
+        let parts = std::iter::once(state.to_owned()).chain(version).chain(paths);
+        parts.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -325,36 +272,6 @@ mod tests {
     use super::*;
 
     const ID: &str = "4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c1b9d2e3a4f5c";
-
-    fn says(system: &str, kernel: &str, containers: &[(&str, i32)]) -> Docker {
-        let containers = containers.iter().map(|(id, pid)| ((*id).to_owned(), *pid)).collect();
-        Docker { system: system.to_owned(), kernel: kernel.to_owned(), containers }
-    }
-
-    #[test]
-    fn a_container_that_runs_decides_where_docker_is() {
-        let docker = says("Debian GNU/Linux 12", "6.1", &[(ID, 4242)]);
-        assert_eq!(docker.judge("6.1", true, |pid, id| (pid, id) == (4242, ID)), State::Here);
-        let State::Elsewhere(reason) = docker.judge("6.1", true, |_, _| false) else {
-            panic!("its pid is not here");
-        };
-        assert_eq!(reason, "its container 4f5c1b9d2e3a has pid 4242, which is not on this kernel");
-    }
-
-    #[test]
-    fn without_containers_the_kernel_and_the_daemon_decide() {
-        let none = |_: i32, _: &str| false;
-        assert_eq!(says("Debian", "6.1", &[]).judge("6.1", true, none), State::Here);
-        assert!(matches!(
-            says("Debian", "6.1", &[]).judge("6.1", false, none),
-            State::Elsewhere(_)
-        ));
-        let desktop = says("Docker Desktop", "6.6.12-linuxkit", &[]);
-        let State::Elsewhere(reason) = desktop.judge("6.8.0-31-generic", true, none) else {
-            panic!("it is elsewhere");
-        };
-        assert!(reason.starts_with("Docker Desktop: its kernel is 6.6.12-linuxkit"), "{reason}");
-    }
 
     /// A socket that answers as a daemon in a virtual machine would.
     #[test]
@@ -380,7 +297,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).expect("write");
             }
         });
-        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"));
+        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"), &mut None);
         server.join().expect("join");
         assert!(
             matches!(&state, State::Elsewhere(reason) if reason.starts_with("Docker Desktop: its container")),
@@ -393,7 +310,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("docker.sock");
         drop(UnixListener::bind(&socket).expect("bind"));
-        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"));
+        let state = ask(Engine::Docker, &socket, "dockerd", Path::new("/proc"), &mut None);
         assert!(matches!(state, State::Stopped(_)), "{state:?}");
     }
 }
