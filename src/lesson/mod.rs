@@ -11,6 +11,7 @@
 //! | `own` | what is one run's alone: its names, its port |
 //! | `perform` | a lesson's lines, performed |
 //! | `session` | what a second terminal is told of a player |
+//! | `shelf` | the images that a run has built |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `progress` | how far the reader has come |
@@ -27,6 +28,7 @@ pub mod play;
 pub mod progress;
 pub mod review;
 pub mod session;
+mod shelf;
 pub mod stage;
 pub mod trial;
 pub mod words;

@@ -22,7 +22,9 @@ use turn::Turn;
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::progress;
+use super::review;
 use super::stage::Stage;
+use super::words::Line;
 
 /// A claim of a lesson, judged on this machine.
 #[derive(Debug, Clone)]
@@ -62,6 +64,8 @@ pub struct Player<'a> {
     turn: Option<Turn>,
     /// The commands performed last, with all that they reported.
     performed: Vec<(String, Vec<crate::step::Step>)>,
+    /// Lines that ended otherwise than they should when they were replayed.
+    amiss: Vec<String>,
     /// Whether the reader knows that the place cannot be kept.
     warned: bool,
     /// What has been judged so far.
@@ -107,6 +111,7 @@ impl<'a> Player<'a> {
             at: 0,
             turn: None,
             performed: Vec::new(),
+            amiss: Vec::new(),
             warned: false,
             judged: Vec::new(),
             asked: None,
@@ -129,6 +134,7 @@ impl<'a> Player<'a> {
         self.title(from)?;
         if from > 0 {
             self.back_to(from)?;
+            self.tell_amiss()?;
         } else {
             lesson.intro.iter().try_for_each(|block| self.block(block))?;
         }
@@ -200,9 +206,21 @@ impl<'a> Player<'a> {
             let text = format!("What this step did is undone; step {} begins anew.", step + 1);
             let text = page.paint(&text, Style::Dim);
             self.back_to(step)?;
-            return self.put(&text);
+            self.put(&text)?;
+            return self.tell_amiss();
         }
         self.back_to(step)
+    }
+
+    /// What did not go as it should on the way to a step.
+    fn tell_amiss(&mut self) -> Result<()> {
+        for line in std::mem::take(&mut self.amiss) {
+            let Some(page) = &self.page else { break };
+            let text = format!("On the way here this did not end as it should: {line}");
+            let text = page.paint(&crate::ui::wrap(&text, page.width(), "  "), Style::Warning);
+            self.put(&text)?;
+        }
+        Ok(())
     }
 
     /// Empties the stage and replays, silently, all that comes before a step.
@@ -228,8 +246,15 @@ impl<'a> Player<'a> {
     pub fn replay_block(&mut self, block: &Block) -> Result<()> {
         match &block.kind {
             Kind::Run(fence) => {
-                for (_, line) in &fence.lines {
-                    self.stage.own(line)?;
+                if lacking(&fence.needs, &self.facts).is_some() {
+                    return Ok(());
+                }
+                for (_, line) in fence.lines.iter().filter(|(_, line)| changes(line)) {
+                    let done = self.stage.own(line)?;
+                    if done.exit != fence.exit {
+                        let said = done.output.lines().last().unwrap_or_default();
+                        self.amiss.push(format!("{line}: exit code {}, {said}", done.exit));
+                    }
                 }
             }
             Kind::Try(exercise) => self.replay_exercise(exercise)?,
@@ -447,6 +472,12 @@ impl<'a> Player<'a> {
         let text = page.engine(engine, lines);
         self.put(&text)
     }
+}
+
+/// Whether a line may change something: replaying leaves the others out.
+fn changes(line: &str) -> bool {
+    let words = Line::parse(line).map(|line| line.words(|_| None)).unwrap_or_default();
+    !review::only_looks(words.get(1..).unwrap_or_default())
 }
 
 /// The first need that this machine does not meet: why, and the fix.
