@@ -48,7 +48,7 @@ impl Clock {
 }
 
 /// `2024-02-29T12:00:00`, by the Gregorian calendar.
-fn date(seconds: i64) -> String {
+pub fn date(seconds: i64) -> String {
     let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years begin in March here, so that the leap day is the last of one.
     let days = days + 719_468;

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `model` | what a lesson is made of |
 //! | `parse` | from Markdown to that |
+//! | `rehearsal` | a lesson played beforehand, and what was recorded of it |
 //! | `review` | what can be wrong with a lesson that reads well |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `check` | is it true on this machine? |
@@ -26,6 +27,7 @@ pub mod parse;
 pub mod perform;
 pub mod play;
 pub mod progress;
+pub mod rehearsal;
 pub mod review;
 pub mod session;
 mod shelf;

@@ -53,6 +53,7 @@ mod run;
 mod run_files;
 mod run_process;
 mod sched;
+mod stage;
 mod terminal;
 mod tree;
 mod two_players;

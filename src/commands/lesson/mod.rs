@@ -4,7 +4,9 @@
 mod author;
 mod fetch;
 mod list;
+mod notes;
 mod play;
+mod rehearse;
 mod verify;
 
 use clap::Parser;
@@ -46,8 +48,12 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         (Some(LessonCommand::Fetch(args)), _) => fetch::fetch(args, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
         (Some(LessonCommand::Env { run }), _) => env(run.as_deref(), screen),
-        (Some(LessonCommand::Progress { write }), _) => {
-            progress::serve(*write)?.map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
+        (Some(LessonCommand::Notes { run, once }), _) => {
+            notes::notes(run.as_deref(), *once, screen)
+        }
+        (Some(LessonCommand::Progress { file, write }), _) => {
+            progress::serve(file.as_deref(), *write)?
+                .map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }
         (None, None) => list::list(screen),
         (None, Some(wanted)) => play::play(&library::find(wanted, &Clap)?, args, global, screen),

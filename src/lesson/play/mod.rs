@@ -8,6 +8,7 @@ mod exercise;
 mod fences;
 mod keys;
 mod page;
+pub mod present;
 mod turn;
 
 pub use page::{Page, verdict_mark};
@@ -17,12 +18,15 @@ use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
 use crate::ui::{Screen, Style};
 
 use keys::{Act, Place};
+use present::{Present, Remedy};
 use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::progress;
+use super::rehearsal::{self, Take};
 use super::review;
+use super::session::Now;
 use super::stage::Stage;
 use super::words::Line;
 
@@ -68,6 +72,12 @@ pub struct Player<'a> {
     amiss: Vec<String>,
     /// Whether the reader knows that the place cannot be kept.
     warned: bool,
+    /// How it is presented on a stage; none elsewhere.
+    present: Option<Present>,
+    /// What a rehearsal has recorded since it was last asked.
+    recorder: Option<Vec<Take>>,
+    /// When the lesson began, in seconds since the epoch.
+    since: u64,
     /// What has been judged so far.
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
@@ -113,6 +123,9 @@ impl<'a> Player<'a> {
             performed: Vec::new(),
             amiss: Vec::new(),
             warned: false,
+            present: None,
+            recorder: None,
+            since: rehearsal::now(),
             judged: Vec::new(),
             asked: None,
         })
@@ -148,6 +161,10 @@ impl<'a> Player<'a> {
                 None => {}
                 Some(Turn::Stop) => return self.stopped(at, whole),
                 Some(Turn::Again) => self.return_to(at)?,
+                Some(Turn::To(step)) => {
+                    at = step;
+                    self.return_to(at)?;
+                }
                 Some(Turn::Back) => {
                     at = self.before(at).unwrap_or(at);
                     self.return_to(at)?;
@@ -184,7 +201,7 @@ impl<'a> Player<'a> {
     }
 
     /// One step, from its heading to its end or to where the reader turns.
-    fn step(&mut self, index: usize) -> Result<()> {
+    pub(in crate::lesson) fn step(&mut self, index: usize) -> Result<()> {
         let lesson = self.lesson;
         let step = &lesson.steps[index];
         self.at = index;
@@ -202,6 +219,11 @@ impl<'a> Player<'a> {
 
     /// The way back: undone and replayed, and said so.
     fn return_to(&mut self, step: usize) -> Result<()> {
+        if self.present.is_some() {
+            self.back_to(step)?;
+            self.at = step;
+            return self.tell_amiss();
+        }
         if let Some(page) = &self.page {
             let text = format!("What this step did is undone; step {} begins anew.", step + 1);
             let text = page.paint(&text, Style::Dim);
@@ -296,6 +318,9 @@ impl<'a> Player<'a> {
 
     fn ask(&mut self, predict: &'a Predict) -> Result<()> {
         self.answer()?;
+        if self.recorder.is_some() {
+            self.asked = Some((predict, None));
+        }
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.question(predict);
         self.put(&text)?;
@@ -324,23 +349,51 @@ impl<'a> Player<'a> {
         if self.turn.is_some() {
             return Ok(());
         }
+        let begun = std::time::Instant::now();
         let answer = predict.measure.measure(self.stage.world());
+        self.take_answer(predict, begun, &answer);
         let typed = predict.measure.typed(self.stage.world());
         let Some(page) = &mut self.page else { return Ok(()) };
         let text = page.answer(predict, choice, &answer, &typed);
         self.put(&text)
     }
 
+    /// A rehearsal's answer: that none of the choices says what was measured is wrong.
+    fn take_answer(
+        &mut self,
+        predict: &Predict,
+        begun: std::time::Instant,
+        answer: &check::Answer,
+    ) {
+        let Ok(found) = answer else { return };
+        let among = predict.choices.iter().any(|(_, value)| *value == found.value);
+        let wrong = (!among).then(|| format!("no choice says what was measured: {}", found.value));
+        self.take(&predict.question, begun, &found.evidence, wrong);
+    }
+
     fn claim(&mut self, claim: &Claim) -> Result<()> {
+        while let Remedy::Again = self.claim_once(claim)? {}
+        Ok(())
+    }
+
+    fn claim_once(&mut self, claim: &Claim) -> Result<Remedy> {
+        self.ready_on_stage()?;
+        if self.turn.is_some() {
+            return Ok(Remedy::On);
+        }
+        let begun = std::time::Instant::now();
         let judgement = self.judge(claim);
+        let wrong =
+            (judgement.verdict == Verdict::DoesNotHold).then(|| "it does not hold".to_owned());
+        self.take(&claim.id, begun, &judgement.evidence, wrong);
         let typed: Vec<_> =
             claim.checks.iter().map(|check| check.typed(self.stage.world())).collect();
         if let Some(page) = &mut self.page {
             let text = page.claim("Claim", &claim.text, &judgement, &typed);
             self.put(&text)?;
         }
-        self.note(claim, judgement);
-        Ok(())
+        self.note(claim, judgement.clone());
+        self.refuted(claim, &judgement)
     }
 
     /// Whether a claim holds now; what it needs of the machine comes first.
@@ -410,6 +463,7 @@ impl<'a> Player<'a> {
             // At every step, so that the place is kept even when the player is killed.
             self.keep_place(Some(&step.id))?;
         }
+        self.tell_where(index, step)?;
         let Some(page) = &mut self.page else { return Ok(()) };
         page.begin();
         let of = self.lesson.steps.len();
@@ -417,6 +471,28 @@ impl<'a> Player<'a> {
         let heading = format!("{}/{of}  {more}{}", index + 1, step.title);
         let heading = page.paint(&heading, Style::Heading);
         self.put(&heading)
+    }
+
+    /// Tells a second terminal where the player is.
+    fn tell_where(&mut self, index: usize, step: &Step) -> Result<()> {
+        let notes = step.blocks.iter().filter_map(|block| match &block.kind {
+            Kind::Notes(text) => Some(text.clone()),
+            _ => None,
+        });
+        let lesson = self.lesson;
+        let next = self.playable(index + 1).map(|next| lesson.steps[next].title.clone());
+        self.stage.tell(Now {
+            lesson: lesson.key(),
+            title: lesson.front.title.clone(),
+            step: index,
+            steps: lesson.steps.len(),
+            heading: step.title.clone(),
+            next,
+            notes: notes.collect(),
+            minutes: lesson.front.minutes,
+            since: self.since,
+            step_since: rehearsal::now(),
+        })
     }
 
     /// Writes down where the reader is; says once that it cannot be.
@@ -437,6 +513,9 @@ impl<'a> Player<'a> {
 
     /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.
     fn put(&mut self, text: &str) -> Result<()> {
+        if self.present.is_some() {
+            return self.slide(text);
+        }
         if self.turn.is_none()
             && self.page.as_ref().is_some_and(|page| page.has_keys() && page.is_full(text))
         {
