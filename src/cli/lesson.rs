@@ -19,6 +19,16 @@ pub struct Lesson {
     /// Begin at this step (its number or its id); what comes before is replayed
     #[arg(long, value_name = "STEP")]
     pub from: Option<String>,
+    /// Present it on a stage: one thing at a time, commands appear as typed
+    #[arg(long, conflicts_with = "auto")]
+    pub present: bool,
+    /// With --present: how many characters a second are typed
+    #[arg(long, value_name = "CHARS_PER_SECOND", default_value_t = 25, requires = "present",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub typing: u32,
+    /// Play every step now, say what would fail on stage, and record what each command prints
+    #[arg(long, conflicts_with_all = ["auto", "present", "from"])]
+    pub rehearse: bool,
     /// Play the steps headed (more) too
     #[arg(long)]
     pub more: bool,
@@ -85,9 +95,21 @@ pub enum LessonCommand {
         #[arg(long)]
         write: bool,
     },
+    /// The presenter's notes and the clock, in a second terminal, as the player goes on
+    Notes {
+        /// Which run, where several are played: lesson3-3fa2c1
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Print how it is now, and end
+        #[arg(long)]
+        once: bool,
+    },
     /// Read or write the progress file as the user who typed `sudo`
     #[command(hide = true)]
     Progress {
+        /// Another file of the same directory
+        #[arg(long, value_name = "NAME")]
+        file: Option<String>,
         /// Take the new text from standard input
         #[arg(long)]
         write: bool,

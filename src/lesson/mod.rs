@@ -5,12 +5,14 @@
 //! | --- | --- |
 //! | `model` | what a lesson is made of |
 //! | `parse` | from Markdown to that |
+//! | `rehearsal` | a lesson played beforehand, and what was recorded of it |
 //! | `review` | what can be wrong with a lesson that reads well |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `check` | is it true on this machine? |
 //! | `own` | what is one run's alone: its names, its port |
 //! | `perform` | a lesson's lines, performed |
 //! | `session` | what a second terminal is told of a player |
+//! | `shelf` | the images that a run has built |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `picture` | what is there, gathered to be drawn |
@@ -32,8 +34,10 @@ pub mod picture;
 pub mod play;
 pub mod progress;
 pub mod record;
+pub mod rehearsal;
 pub mod review;
 pub mod session;
+mod shelf;
 pub mod stage;
 pub mod trial;
 pub mod words;

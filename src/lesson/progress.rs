@@ -39,7 +39,7 @@ const OLDEST_WORD: &str = "{}";
 /// Reads it.
 pub fn load() -> Result<Book> {
     let text = match invoker::user() {
-        Some(user) => as_user(user, None)?,
+        Some(user) => as_user(user, None, None)?,
         None => read_here()?,
     };
     serde_json::from_str(&text).map_err(|error| Error::new("reading your progress").said(error))
@@ -53,25 +53,60 @@ pub fn update(key: &str, change: impl FnOnce(&mut Progress)) -> Result<()> {
     let text = serde_json::to_string_pretty(&book)
         .map_err(|error| Error::new("writing your progress").said(error))?;
     match invoker::user() {
-        Some(user) => as_user(user, Some(&text)).map(drop),
+        Some(user) => as_user(user, None, Some(&text)).map(drop),
         None => write_here(&text),
     }
 }
 
-/// Has a child that is that user read the file, or write it.
-fn as_user(user: (u32, u32), text: Option<&str>) -> Result<String> {
-    let args = std::iter::once("progress").chain(text.map(|_| "--write"));
+/// Has a child that is that user read a file, or write it.
+fn as_user(user: (u32, u32), file: Option<&str>, text: Option<&str>) -> Result<String> {
+    let file = file.iter().flat_map(|name| ["--file", name]);
+    let args = std::iter::once("progress").chain(text.map(|_| "--write")).chain(file);
     invoker::run(user, args, text, "keeping the progress")
 }
 
+/// Another file of the reader's, kept beside the progress; none if it is not there.
+pub fn read_file(name: &str) -> Result<Option<String>> {
+    let text = match invoker::user() {
+        Some(user) => as_user(user, Some(name), None)?,
+        None => read_named(name)?,
+    };
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// Keeps it.
+pub fn write_file(name: &str, text: &str) -> Result<()> {
+    match invoker::user() {
+        Some(user) => as_user(user, Some(name), Some(text)).map(drop),
+        None => write_named(name, text),
+    }
+}
+
+fn read_named(name: &str) -> Result<String> {
+    let path = home::path(Place::State)?.join(plain(name)?);
+    match fs::read(&path) {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::io(format!("open({path:?})"), &error)),
+    }
+}
+
+/// A name that leads nowhere else.
+fn plain(name: &str) -> Result<&str> {
+    match name.contains('/') || name.starts_with('.') {
+        true => Err(Error::usage(format!("{name:?} is no name of a file of progress"))),
+        false => Ok(name),
+    }
+}
+
 /// The child's side: the text of the file to standard output, or from standard input.
-pub fn serve(write: bool) -> Result<Option<String>> {
+pub fn serve(file: Option<&str>, write: bool) -> Result<Option<String>> {
     if !write {
-        return read_here().map(Some);
+        return file.map_or_else(read_here, read_named).map(Some);
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).tried(|| "read(0)")?;
-    write_here(&text).map(|()| None)
+    write_named(file.unwrap_or(FILE), &text).map(|()| None)
 }
 
 /// The text; of a file that is broken, none, and it is kept beside the new one.
@@ -97,9 +132,13 @@ fn read_here() -> Result<String> {
 
 /// All or nothing: written beside it, then renamed over it.
 fn write_here(text: &str) -> Result<()> {
+    write_named(FILE, text)
+}
+
+fn write_named(name: &str, text: &str) -> Result<()> {
     let directory = home::open(Place::State, "")?;
-    let path = directory.join(FILE);
-    let beside = directory.join(format!(".{FILE}.{}", std::process::id()));
+    let path = directory.join(plain(name)?);
+    let beside = directory.join(format!(".{name}.{}", std::process::id()));
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
     written.tried(|| format!("write({path:?})")).inspect_err(|_| {
         let _ = fs::remove_file(&beside);

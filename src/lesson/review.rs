@@ -234,6 +234,23 @@ pub fn container_named(words: &[String]) -> Option<String> {
     }
 }
 
+/// Whether a command line of ours only looks: it leaves everything as it was, so that
+/// whoever has seen it need not wait for it again.
+pub fn only_looks(words: &[String]) -> bool {
+    const LOOKS: [(&str, &[&str]); 6] = [
+        ("inspect", &[]),
+        ("doctor", &[]),
+        ("netns", &["list", "addr", "ports"]),
+        ("sched", &["ps", "race", "rt"]),
+        ("cgroup", &["ls", "tree", "show", "watch"]),
+        ("image", &["ls", "history", "dissect", "diff", "share"]),
+    ];
+    let Some(first) = words.first() else { return false };
+    let second = words.get(1).map_or("", String::as_str);
+    let known = LOOKS.iter().find(|(name, _)| name == first);
+    known.is_some_and(|(_, seconds)| seconds.is_empty() || seconds.contains(&second))
+}
+
 /// Whether a command line of ours fetches an image.
 pub fn fetches(words: &[String]) -> bool {
     words.first().is_some_and(|word| word == "image")

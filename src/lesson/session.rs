@@ -37,8 +37,8 @@ pub struct Now {
     pub lesson: String,
     /// Its title.
     pub title: String,
-    /// The step, from 0; none before the first.
-    pub step: Option<usize>,
+    /// The step, from 0.
+    pub step: usize,
     /// How many steps there are.
     pub steps: usize,
     /// Its heading.

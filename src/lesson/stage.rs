@@ -25,6 +25,7 @@ use super::own;
 use super::perform::{self, Done};
 use super::review;
 use super::session::{self, Now, Session};
+use super::shelf::Shelf;
 use super::words::Line;
 
 /// How long a container's shim may take to tidy up behind it.
@@ -40,6 +41,8 @@ pub struct Stage {
     watch: Watch,
     session: PathBuf,
     world: World,
+    /// The store of images, as it was before.
+    shelf: Shelf,
     /// Where the player is, for a second terminal.
     now: Option<Now>,
     /// Colour and columns for the commands' own output.
@@ -57,7 +60,8 @@ impl Stage {
         let cpu = own::cpu()?;
         let world = World { program, directory, scope, port, cpu, ..World::default() };
         let files = files.to_owned();
-        let mut stage = Self { title, files, watch, session, world, now: None, look };
+        let shelf = Shelf::look(&world)?;
+        let mut stage = Self { title, files, watch, session, world, shelf, now: None, look };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -238,12 +242,14 @@ impl Stage {
         let bound = std::mem::take(&mut self.world.bound);
         self.world.image = None;
         undone(old, &bound, &own)?;
+        self.shelf.clear(&self.world)?;
         self.tell_session()
     }
 
     /// Ends everything that the lesson has started.
     pub fn end(self) -> Result<()> {
-        undone(self.watch, &self.world.bound, &self.world.directory)
+        undone(self.watch, &self.world.bound, &self.world.directory)?;
+        self.shelf.clear(&self.world)
     }
 
     /// An ordinary process of this machine under each name: the world in which

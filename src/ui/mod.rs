@@ -20,6 +20,7 @@ mod shown;
 mod style;
 pub mod table;
 pub mod tree;
+mod typed;
 mod wrap;
 
 use std::io::Write;
@@ -34,6 +35,7 @@ pub use settings::{ColorChoice, Format, Settings};
 pub use shown::shown;
 pub use style::Style;
 pub use table::{Align, Column, Table, Value};
+pub use typed::typed;
 pub use wrap::{width_of, wrap};
 
 /// Where output goes and how it looks.

@@ -13,6 +13,7 @@ mod images;
 mod machine;
 mod tracer;
 
+mod backwards;
 mod base;
 mod build;
 mod cgroup;
@@ -53,6 +54,7 @@ mod run;
 mod run_files;
 mod run_process;
 mod sched;
+mod stage;
 mod terminal;
 mod tree;
 mod two_players;

@@ -4,7 +4,9 @@
 mod author;
 mod fetch;
 mod list;
+mod notes;
 mod play;
+mod rehearse;
 mod verify;
 
 use clap::Parser;
@@ -49,8 +51,12 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         (Some(LessonCommand::Notebook { path, write }), _) => {
             notebook::serve(path, *write, global.yes).map(|()| 0)
         }
-        (Some(LessonCommand::Progress { write }), _) => {
-            progress::serve(*write)?.map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
+        (Some(LessonCommand::Notes { run, once }), _) => {
+            notes::notes(run.as_deref(), *once, screen)
+        }
+        (Some(LessonCommand::Progress { file, write }), _) => {
+            progress::serve(file.as_deref(), *write)?
+                .map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }
         (None, None) => list::list(screen),
         (None, Some(wanted)) => play::play(&library::find(wanted, &Clap)?, args, global, screen),

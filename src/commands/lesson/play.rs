@@ -5,12 +5,14 @@ use crate::cli::lesson::Lesson as LessonArgs;
 use crate::error::{Error, Result};
 use crate::lesson::model::Lesson;
 use crate::lesson::notebook::Target;
+use crate::lesson::play::present::tell_marked;
 use crate::lesson::play::{End, Player, step_named};
 use crate::lesson::progress;
 use crate::lesson::record::{self, Record};
+use crate::lesson::rehearsal::Rehearsal;
 use crate::ui::{Screen, Style, keys};
 
-use super::{fetch, verify};
+use super::{fetch, rehearse, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -27,6 +29,9 @@ pub(super) fn play(
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
     }
     let offline = args.offline.is_some();
+    if args.rehearse {
+        return rehearse::rehearse(lesson, offline, screen);
+    }
     if screen.json_wanted() {
         return verify::report(std::slice::from_ref(lesson), offline, screen);
     }
@@ -42,6 +47,10 @@ pub(super) fn play(
     // Without a reader every claim counts, so the further steps are played too.
     let mut player = Player::shown(lesson, screen, someone, args.more || !someone)?;
     player.show_all_operations(global.explain);
+    // Without a terminal nothing is typed slowly, and nobody looks at slides.
+    if args.present && someone {
+        player.present(args.typing, Rehearsal::load(lesson)?);
+    }
     if offline {
         player.stage().go_offline()?;
     }
@@ -53,12 +62,13 @@ pub(super) fn play(
     }
     // Whatever goes wrong on the way, the stage is emptied first.
     let end = player.play(from);
-    let record = player.record();
+    let (record, marked) = (player.record(), player.marked());
     let judged = player.end();
     if let Some(notebook) = notebook {
         keep(&notebook, record, &end, screen)?;
     }
     let judged = judged?;
+    tell_marked(&marked, screen)?;
     match end? {
         End::Stopped(step) => {
             let key = lesson.key();

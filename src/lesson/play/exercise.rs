@@ -36,9 +36,15 @@ impl Player<'_> {
 
     /// The solution, played and shown.
     fn solved_here(&mut self, exercise: &Try) -> Result<()> {
+        let begun = std::time::Instant::now();
         let played = self.solve(exercise)?;
         self.record.played(exercise, &played);
         let judgement = self.judge(&exercise.claim);
+        let wrong = (judgement.verdict == Verdict::DoesNotHold).then(|| {
+            let said = played.iter().map(|done| done.output.trim()).collect::<Vec<_>>().join("; ");
+            format!("the solution does not do what is asked: {said}")
+        });
+        self.take(&exercise.claim.id, begun, &judgement.evidence, wrong);
         for (line, done) in exercise.solution.iter().zip(&played) {
             let Some(page) = &self.page else { break };
             let output = if done.exit == 0 { "" } else { &done.output };

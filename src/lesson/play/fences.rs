@@ -1,10 +1,13 @@
 //! Performing what stands in fences, and showing what came of it.
 
+use std::time::Instant;
+
 use crate::error::Result;
 use crate::lesson::model::Fence;
 use crate::lesson::perform::Done;
 use crate::step::Step;
 
+use super::present::Remedy;
 use super::{Player, lacking};
 
 /// Programs that a lesson's lines use, and the package that each is in.
@@ -28,26 +31,41 @@ impl Player<'_> {
         }
         self.performed.clear();
         for (_, line) in &fence.lines {
-            if self.turn.is_some() {
-                break;
-            }
-            let done = self.stage.own(line)?;
-            self.performed.push((line.clone(), done.steps.clone()));
-            // What `exec` exits with when the container has no such program.
-            let missing = (done.exit == 127 && fence.exit != 127)
-                .then_some("not shown: the container has no such program");
-            self.record.command(line, fence, &done, missing);
-            let Some(page) = &self.page else { continue };
-            let named =
-                |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
-            let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
-            let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
-            let text = page.performed(line, &steps, hidden, &done.output, fence.whole);
-            let told = page.exit_told(&done, fence.exit, missing);
-            self.put(&text)?;
-            told.map_or(Ok(()), |told| self.put(&told))?;
+            while self.turn.is_none() && matches!(self.run_once(fence, line)?, Remedy::Again) {}
         }
         Ok(())
+    }
+
+    fn run_once(&mut self, fence: &Fence, line: &str) -> Result<Remedy> {
+        self.type_command(line)?;
+        if self.turn.is_some() {
+            return Ok(Remedy::On);
+        }
+        let begun = Instant::now();
+        let done = self.stage.own(line)?;
+        self.take_command(line, begun, &done, fence.exit);
+        self.performed.push((line.to_owned(), done.steps.clone()));
+        // What `exec` exits with when the container has no such program.
+        let missing = (done.exit == 127 && fence.exit != 127)
+            .then_some("not shown: the container has no such program");
+        self.record.command(line, fence, &done, missing);
+        let Some(page) = &self.page else { return Ok(Remedy::On) };
+        let named =
+            |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
+        let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
+        let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
+        let text = page.performed(line, &steps, hidden, &done.output, fence.whole);
+        self.put_with(text, page.exit_told(&done, fence.exit, missing))?;
+        self.failed(line, &done, fence.exit)
+    }
+
+    /// A command's text, and the word on how it ended: on a stage, together.
+    fn put_with(&mut self, text: String, told: Option<String>) -> Result<()> {
+        match (told, self.present.is_some()) {
+            (None, _) => self.put(&text),
+            (Some(told), true) => self.put(&format!("{text}\n\n{told}")),
+            (Some(told), false) => self.put(&text).and_then(|()| self.put(&told)),
+        }
     }
 
     /// Whether this machine lacks what the block needs: then its lines are only shown.
@@ -67,24 +85,30 @@ impl Player<'_> {
 
     /// `sh shell`: the machine's programs, which only look.
     pub(super) fn look(&mut self, fence: &Fence) -> Result<()> {
-        if self.page.is_none() || self.cannot(fence)? {
+        if (self.page.is_none() && self.recorder.is_none()) || self.cannot(fence)? {
             return Ok(());
         }
         for (_, line) in &fence.lines {
-            if self.turn.is_some() {
-                break;
-            }
-            let done = self.stage.shell(line)?;
-            let missing = missing_program(line, &done);
-            self.record.command(line, fence, &done, missing.as_deref());
-            let Some(page) = &self.page else { continue };
-            let output = if missing.is_some() { "" } else { &done.output };
-            let text = page.performed(line, &[], 0, output, fence.whole);
-            let told = page.exit_told(&done, fence.exit, missing.as_deref());
-            self.put(&text)?;
-            told.map_or(Ok(()), |told| self.put(&told))?;
+            while self.turn.is_none() && matches!(self.look_once(fence, line)?, Remedy::Again) {}
         }
         Ok(())
+    }
+
+    fn look_once(&mut self, fence: &Fence, line: &str) -> Result<Remedy> {
+        self.type_command(line)?;
+        if self.turn.is_some() {
+            return Ok(Remedy::On);
+        }
+        let begun = Instant::now();
+        let done = self.stage.shell(line)?;
+        self.take_command(line, begun, &done, fence.exit);
+        let missing = missing_program(line, &done);
+        self.record.command(line, fence, &done, missing.as_deref());
+        let Some(page) = &self.page else { return Ok(Remedy::On) };
+        let output = if missing.is_some() { "" } else { &done.output };
+        let text = page.performed(line, &[], 0, output, fence.whole);
+        self.put_with(text, page.exit_told(&done, fence.exit, missing.as_deref()))?;
+        self.failed(line, &done, fence.exit)
     }
 }
 

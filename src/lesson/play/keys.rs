@@ -18,6 +18,12 @@ pub enum Place {
     Exercise,
     /// An exercise has just been done.
     Solved,
+    /// On a stage: something is shown.
+    Slide,
+    /// On a stage: a command stands there, not performed yet.
+    Typed,
+    /// On a stage: it did not go as it should; whether it was recorded before.
+    Failed(bool),
 }
 
 /// What the reader wants.
@@ -41,6 +47,14 @@ pub enum Act {
     Operations,
     /// A shell outside every container.
     Shell,
+    /// Go to a step that is named.
+    Goto,
+    /// Do what has failed once more.
+    Retry,
+    /// Pass over what has failed.
+    Skip,
+    /// Show what was recorded of it.
+    Recorded,
     /// Which keys there are.
     Keys,
     /// Stop, and keep the place.
@@ -58,12 +72,12 @@ struct Entry {
 /// Enter, as a character.
 const ENTER: char = '\n';
 
-const TABLE: [Entry; 13] = [
+const TABLE: [Entry; 17] = [
     Entry {
         key: ENTER,
         act: Act::Next,
         meaning: "go on (so does the space bar)",
-        places: |place| !matches!(place, Place::Exercise | Place::Question(_)),
+        places: |place| !matches!(place, Place::Exercise | Place::Question(_) | Place::Failed(_)),
     },
     Entry {
         key: ENTER,
@@ -119,6 +133,30 @@ const TABLE: [Entry; 13] = [
         meaning: "a shell of yours, outside every container; `exit` returns",
         places: |_| true,
     },
+    Entry {
+        key: 'g',
+        act: Act::Goto,
+        meaning: "go to a step, by its number or id",
+        places: |_| true,
+    },
+    Entry {
+        key: 'a',
+        act: Act::Retry,
+        meaning: "do it again",
+        places: |place| matches!(place, Place::Failed(_)),
+    },
+    Entry {
+        key: 'k',
+        act: Act::Skip,
+        meaning: "skip it; that is marked",
+        places: |place| matches!(place, Place::Failed(_)),
+    },
+    Entry {
+        key: 'o',
+        act: Act::Recorded,
+        meaning: "the rehearsal's output, labelled as recorded",
+        places: |place| place == Place::Failed(true),
+    },
     Entry { key: '?', act: Act::Keys, meaning: "these keys", places: |_| true },
     Entry {
         key: 'q',
@@ -130,7 +168,7 @@ const TABLE: [Entry; 13] = [
         key: ' ',
         act: Act::Next,
         meaning: "",
-        places: |place| !matches!(place, Place::Exercise | Place::Question(_)),
+        places: |place| !matches!(place, Place::Exercise | Place::Question(_) | Place::Failed(_)),
     },
 ];
 
@@ -180,6 +218,10 @@ pub fn prompt(place: Place) -> String {
         Place::Exercise => {
             "Enter when it is done · h hint · s solution · ! shell · q stop · ? keys".to_owned()
         }
+        Place::Slide => "Enter · ? keys".to_owned(),
+        Place::Typed => "Enter performs it · ? keys".to_owned(),
+        Place::Failed(true) => "a again · k skip · o recorded output · ! shell · ? keys".to_owned(),
+        Place::Failed(false) => "a again · k skip · ! shell · ? keys".to_owned(),
         Place::Solved => "Enter to go on · ! shell · ? keys".to_owned(),
     }
 }
@@ -188,8 +230,18 @@ pub fn prompt(place: Place) -> String {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 6] =
-        [Place::More, Place::Step, Place::Last, Place::Question(3), Place::Exercise, Place::Solved];
+    const PLACES: [Place; 10] = [
+        Place::More,
+        Place::Step,
+        Place::Last,
+        Place::Question(3),
+        Place::Exercise,
+        Place::Solved,
+        Place::Slide,
+        Place::Typed,
+        Place::Failed(true),
+        Place::Failed(false),
+    ];
 
     #[test]
     fn a_key_means_one_thing_in_a_place() {
@@ -213,7 +265,11 @@ mod tests {
         for place in PLACES {
             assert!(prompt(place).chars().count() < 79, "{}", prompt(place));
             assert!(help(place).lines().all(|line| line.chars().count() < 79));
-            for word in prompt(place).split(" · ").skip(1).filter_map(|part| part.split(' ').next())
+            for word in prompt(place)
+                .split(" · ")
+                .filter(|part| !part.contains("What do"))
+                .skip(usize::from(!matches!(place, Place::Failed(_))))
+                .filter_map(|part| part.split(' ').next())
             {
                 let key = if word == "Enter" {
                     Key::Enter

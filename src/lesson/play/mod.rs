@@ -9,6 +9,7 @@ mod fences;
 mod keys;
 mod page;
 mod picture;
+pub mod present;
 mod turn;
 
 pub(super) use fences::is_named;
@@ -19,13 +20,18 @@ use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
 use crate::ui::{Screen, Style};
 
 use keys::{Act, Place};
+use present::{Present, Remedy};
 use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::progress;
 use super::record::{Machine, Record};
+use super::rehearsal::{self, Take};
+use super::review;
+use super::session::Now;
 use super::stage::Stage;
+use super::words::Line;
 
 /// A claim of a lesson, judged on this machine.
 #[derive(Debug, Clone)]
@@ -65,8 +71,16 @@ pub struct Player<'a> {
     turn: Option<Turn>,
     /// The commands performed last, with all that they reported.
     performed: Vec<(String, Vec<crate::step::Step>)>,
+    /// Lines that ended otherwise than they should when they were replayed.
+    amiss: Vec<String>,
     /// Whether the reader knows that the place cannot be kept.
     warned: bool,
+    /// How it is presented on a stage; none elsewhere.
+    present: Option<Present>,
+    /// What a rehearsal has recorded since it was last asked.
+    recorder: Option<Vec<Take>>,
+    /// When the lesson began, in seconds since the epoch.
+    since: u64,
     /// What has been judged so far.
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
@@ -112,7 +126,11 @@ impl<'a> Player<'a> {
             at: 0,
             turn: None,
             performed: Vec::new(),
+            amiss: Vec::new(),
             warned: false,
+            present: None,
+            recorder: None,
+            since: rehearsal::now(),
             judged: Vec::new(),
             asked: None,
             record: Record::begin(lesson),
@@ -135,6 +153,7 @@ impl<'a> Player<'a> {
         self.title(from)?;
         if from > 0 {
             self.back_to(from)?;
+            self.tell_amiss()?;
         } else {
             lesson.intro.iter().try_for_each(|block| self.block(block))?;
         }
@@ -148,6 +167,10 @@ impl<'a> Player<'a> {
                 None => {}
                 Some(Turn::Stop) => return self.stopped(at, whole),
                 Some(Turn::Again) => self.return_to(at)?,
+                Some(Turn::To(step)) => {
+                    at = step;
+                    self.return_to(at)?;
+                }
                 Some(Turn::Back) => {
                     at = self.before(at).unwrap_or(at);
                     self.return_to(at)?;
@@ -184,7 +207,7 @@ impl<'a> Player<'a> {
     }
 
     /// One step, from its heading to its end or to where the reader turns.
-    fn step(&mut self, index: usize) -> Result<()> {
+    pub(in crate::lesson) fn step(&mut self, index: usize) -> Result<()> {
         let lesson = self.lesson;
         let step = &lesson.steps[index];
         self.at = index;
@@ -202,13 +225,30 @@ impl<'a> Player<'a> {
 
     /// The way back: undone and replayed, and said so.
     fn return_to(&mut self, step: usize) -> Result<()> {
+        if self.present.is_some() {
+            self.back_to(step)?;
+            self.at = step;
+            return self.tell_amiss();
+        }
         if let Some(page) = &self.page {
             let text = format!("What this step did is undone; step {} begins anew.", step + 1);
             let text = page.paint(&text, Style::Dim);
             self.back_to(step)?;
-            return self.put(&text);
+            self.put(&text)?;
+            return self.tell_amiss();
         }
         self.back_to(step)
+    }
+
+    /// What did not go as it should on the way to a step.
+    fn tell_amiss(&mut self) -> Result<()> {
+        for line in std::mem::take(&mut self.amiss) {
+            let Some(page) = &self.page else { break };
+            let text = format!("On the way here this did not end as it should: {line}");
+            let text = page.paint(&crate::ui::wrap(&text, page.width(), "  "), Style::Warning);
+            self.put(&text)?;
+        }
+        Ok(())
     }
 
     /// Empties the stage and replays, silently, all that comes before a step.
@@ -235,8 +275,15 @@ impl<'a> Player<'a> {
     pub fn replay_block(&mut self, block: &Block) -> Result<()> {
         match &block.kind {
             Kind::Run(fence) => {
-                for (_, line) in &fence.lines {
-                    self.stage.own(line)?;
+                if lacking(&fence.needs, &self.facts).is_some() {
+                    return Ok(());
+                }
+                for (_, line) in fence.lines.iter().filter(|(_, line)| changes(line)) {
+                    let done = self.stage.own(line)?;
+                    if done.exit != fence.exit {
+                        let said = done.output.lines().last().unwrap_or_default();
+                        self.amiss.push(format!("{line}: exit code {}, {said}", done.exit));
+                    }
                 }
             }
             Kind::Try(exercise) => self.replay_exercise(exercise)?,
@@ -282,6 +329,9 @@ impl<'a> Player<'a> {
 
     fn ask(&mut self, predict: &'a Predict) -> Result<()> {
         self.answer()?;
+        if self.recorder.is_some() {
+            self.asked = Some((predict, None));
+        }
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.question(predict);
         self.put(&text)?;
@@ -311,7 +361,9 @@ impl<'a> Player<'a> {
         if self.turn.is_some() {
             return Ok(());
         }
+        let begun = std::time::Instant::now();
         let answer = predict.measure.measure(self.stage.world());
+        self.take_answer(predict, begun, &answer);
         let typed = predict.measure.typed(self.stage.world());
         self.record.measured(predict, choice, &answer, &typed);
         let Some(page) = &mut self.page else { return Ok(()) };
@@ -319,16 +371,42 @@ impl<'a> Player<'a> {
         self.put(&text)
     }
 
+    /// A rehearsal's answer: that none of the choices says what was measured is wrong.
+    fn take_answer(
+        &mut self,
+        predict: &Predict,
+        begun: std::time::Instant,
+        answer: &check::Answer,
+    ) {
+        let Ok(found) = answer else { return };
+        let among = predict.choices.iter().any(|(_, value)| *value == found.value);
+        let wrong = (!among).then(|| format!("no choice says what was measured: {}", found.value));
+        self.take(&predict.question, begun, &found.evidence, wrong);
+    }
+
     fn claim(&mut self, claim: &Claim) -> Result<()> {
+        while let Remedy::Again = self.claim_once(claim)? {}
+        Ok(())
+    }
+
+    fn claim_once(&mut self, claim: &Claim) -> Result<Remedy> {
+        self.ready_on_stage()?;
+        if self.turn.is_some() {
+            return Ok(Remedy::On);
+        }
+        let begun = std::time::Instant::now();
         let judgement = self.judge(claim);
+        let wrong =
+            (judgement.verdict == Verdict::DoesNotHold).then(|| "it does not hold".to_owned());
+        self.take(&claim.id, begun, &judgement.evidence, wrong);
         let typed: Vec<_> =
             claim.checks.iter().map(|check| check.typed(self.stage.world())).collect();
         if let Some(page) = &mut self.page {
             let text = page.claim("Claim", &claim.text, &judgement, &typed);
             self.put(&text)?;
         }
-        self.note(claim, judgement);
-        Ok(())
+        self.note(claim, judgement.clone());
+        self.refuted(claim, &judgement)
     }
 
     /// Whether a claim holds now; what it needs of the machine comes first.
@@ -406,6 +484,7 @@ impl<'a> Player<'a> {
             // At every step, so that the place is kept even when the player is killed.
             self.keep_place(Some(&step.id))?;
         }
+        self.tell_where(index, step)?;
         let Some(page) = &mut self.page else { return Ok(()) };
         page.begin();
         let of = self.lesson.steps.len();
@@ -413,6 +492,28 @@ impl<'a> Player<'a> {
         let heading = format!("{}/{of}  {more}{}", index + 1, step.title);
         let heading = page.paint(&heading, Style::Heading);
         self.put(&heading)
+    }
+
+    /// Tells a second terminal where the player is.
+    fn tell_where(&mut self, index: usize, step: &Step) -> Result<()> {
+        let notes = step.blocks.iter().filter_map(|block| match &block.kind {
+            Kind::Notes(text) => Some(text.clone()),
+            _ => None,
+        });
+        let lesson = self.lesson;
+        let next = self.playable(index + 1).map(|next| lesson.steps[next].title.clone());
+        self.stage.tell(Now {
+            lesson: lesson.key(),
+            title: lesson.front.title.clone(),
+            step: index,
+            steps: lesson.steps.len(),
+            heading: step.title.clone(),
+            next,
+            notes: notes.collect(),
+            minutes: lesson.front.minutes,
+            since: self.since,
+            step_since: rehearsal::now(),
+        })
     }
 
     /// Writes down where the reader is; says once that it cannot be.
@@ -433,6 +534,9 @@ impl<'a> Player<'a> {
 
     /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.
     fn put(&mut self, text: &str) -> Result<()> {
+        if self.present.is_some() {
+            return self.slide(text);
+        }
         if self.turn.is_none()
             && self.page.as_ref().is_some_and(|page| page.has_keys() && page.is_full(text))
         {
@@ -471,6 +575,12 @@ impl<'a> Player<'a> {
         let text = page.engine(engine, lines);
         self.put(&text)
     }
+}
+
+/// Whether a line may change something: replaying leaves the others out.
+fn changes(line: &str) -> bool {
+    let words = Line::parse(line).map(|line| line.words(|_| None)).unwrap_or_default();
+    !review::only_looks(words.get(1..).unwrap_or_default())
 }
 
 /// The first need that this machine does not meet: why, and the fix.

@@ -15,6 +15,8 @@ pub struct Page<'a> {
     screen: &'a mut Screen,
     keys: bool,
     rows: usize,
+    /// Whether one thing at a time is shown, to an audience.
+    stage: bool,
     /// What the reader has been told to type in this step.
     seen: Vec<String>,
 }
@@ -22,7 +24,7 @@ pub struct Page<'a> {
 impl<'a> Page<'a> {
     /// An empty page.
     pub fn new(screen: &'a mut Screen, keys: bool) -> Self {
-        Self { screen, keys, rows: 0, seen: Vec::new() }
+        Self { screen, keys, rows: 0, stage: false, seen: Vec::new() }
     }
 
     /// Whether somebody answers.
@@ -37,7 +39,29 @@ impl<'a> Page<'a> {
 
     /// Columns for prose.
     pub fn width(&self) -> usize {
-        self.screen.width().min(80)
+        match self.stage {
+            true => self.screen.width().saturating_sub(8).min(super::present::COLUMNS),
+            false => self.screen.width().min(80),
+        }
+    }
+
+    /// From now on one thing at a time is shown.
+    pub(super) fn on_stage(&mut self) {
+        self.stage = true;
+    }
+
+    pub(super) fn screen(&mut self) -> &mut Screen {
+        self.screen
+    }
+
+    /// Columns of the whole screen.
+    pub(super) fn columns(&self) -> usize {
+        self.screen.width()
+    }
+
+    /// Whether there is something that the reader has not gone on from.
+    pub(super) fn has_something(&self) -> bool {
+        self.rows > 0
     }
 
     /// `text` in a style.
@@ -130,10 +154,22 @@ impl<'a> Page<'a> {
             let more = format!("and {hidden} more operations ({how} shows them all)");
             text.push_str(&format!("\n    {}", self.paint(&more, Style::Dim)));
         }
+        text.push_str(&self.printed(output, whole));
+        text
+    }
+
+    /// What a command printed.
+    pub(super) fn output(&self, output: &str) -> String {
+        self.printed(output, false)
+    }
+
+    fn printed(&self, output: &str, whole: bool) -> String {
+        let mut text = String::new();
+        let columns = if self.stage { self.width() } else { self.screen.width() };
         let lines: Vec<_> = output.trim_end().lines().collect();
         let most = if whole { lines.len() } else { MOST_OUTPUT };
         for line in lines.iter().take(most) {
-            text.push_str(&format!("\n  {}", cut(line, self.screen.width().saturating_sub(2))));
+            text.push_str(&format!("\n  {}", cut(line, columns.saturating_sub(2))));
         }
         if lines.len() > most {
             let rest = format!("… and {} more lines", lines.len() - most);

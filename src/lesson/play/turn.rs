@@ -20,6 +20,8 @@ pub enum Turn {
     Back,
     /// To the beginning of this step.
     Again,
+    /// To this step, counted from 0.
+    To(usize),
 }
 
 impl Player<'_> {
@@ -93,6 +95,8 @@ impl Player<'_> {
                 self.shell()?;
                 self.check_again()?;
             }
+            Act::Goto => self.go_to()?,
+            Act::Retry | Act::Skip | Act::Recorded => {}
             Act::Next | Act::Choose(_) | Act::Hint | Act::Solution => {}
         }
         Ok(())
