@@ -16,8 +16,6 @@ pub enum Place {
     Question(usize),
     /// An exercise is open.
     Exercise,
-    /// An exercise has just been done.
-    Solved,
 }
 
 /// What the reader wants.
@@ -180,7 +178,6 @@ pub fn prompt(place: Place) -> String {
         Place::Exercise => {
             "Enter when it is done · h hint · s solution · ! shell · q stop · ? keys".to_owned()
         }
-        Place::Solved => "Enter to go on · ! shell · ? keys".to_owned(),
     }
 }
 
@@ -188,8 +185,8 @@ pub fn prompt(place: Place) -> String {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 6] =
-        [Place::More, Place::Step, Place::Last, Place::Question(3), Place::Exercise, Place::Solved];
+    const PLACES: [Place; 5] =
+        [Place::More, Place::Step, Place::Last, Place::Question(3), Place::Exercise];
 
     #[test]
     fn a_key_means_one_thing_in_a_place() {
