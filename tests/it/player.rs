@@ -78,15 +78,6 @@ impl Reader {
         (rest, status)
     }
 
-    /// All that was shown so far.
-    pub fn seen(&self) -> &str {
-        &self.seen
-    }
-
-    pub fn pid(&self) -> i32 {
-        self.session.get_process().pid().as_raw()
-    }
-
     fn tail(&self) -> String {
         let start = self.seen.len().saturating_sub(1500);
         self.seen.chars().skip(self.seen[..start].chars().count()).collect()

@@ -16,8 +16,6 @@ pub enum Place {
     Question(usize),
     /// An exercise is open.
     Exercise,
-    /// An exercise has just been done.
-    Solved,
     /// On a stage: something is shown.
     Slide,
     /// On a stage: a command stands there, not performed yet.
@@ -222,7 +220,6 @@ pub fn prompt(place: Place) -> String {
         Place::Typed => "Enter performs it · ? keys".to_owned(),
         Place::Failed(true) => "a again · k skip · o recorded output · ! shell · ? keys".to_owned(),
         Place::Failed(false) => "a again · k skip · ! shell · ? keys".to_owned(),
-        Place::Solved => "Enter to go on · ! shell · ? keys".to_owned(),
     }
 }
 
@@ -230,13 +227,12 @@ pub fn prompt(place: Place) -> String {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 10] = [
+    const PLACES: [Place; 9] = [
         Place::More,
         Place::Step,
         Place::Last,
         Place::Question(3),
         Place::Exercise,
-        Place::Solved,
         Place::Slide,
         Place::Typed,
         Place::Failed(true),
