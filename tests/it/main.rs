@@ -44,6 +44,7 @@ mod life;
 mod many;
 mod netns;
 mod network;
+mod notebook;
 mod readme;
 mod registry;
 mod rights;
