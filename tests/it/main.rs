@@ -46,6 +46,7 @@ mod life;
 mod many;
 mod netns;
 mod network;
+mod notebook;
 mod player;
 mod readme;
 mod registry;

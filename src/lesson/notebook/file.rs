@@ -145,7 +145,7 @@ mod tests {
     fn a_link_is_replaced_only_if_asked_and_never_followed() {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("n.md"), directory.path().join("other"));
-        fs::write(&other, format!("{MARK}")).unwrap();
+        fs::write(&other, MARK).unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
         assert!(write(&path, "x", false).is_err());
         write(&path, "x", true).unwrap();
