@@ -28,6 +28,9 @@ pub struct Lesson {
     /// Do without any network: what is not here comes from there (see `lesson fetch`)
     #[arg(long, value_name = "DIR")]
     pub offline: Option<PathBuf>,
+    /// Read it in this language, where it is translated (de, pt_BR); else as the locale says
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Option<String>,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -36,7 +39,7 @@ pub struct Lesson {
 /// Working on lessons.
 #[derive(Debug, Subcommand)]
 pub enum LessonCommand {
-    /// Check a lesson file without running it: blocks, checks, commands
+    /// Check a lesson file without running it: blocks, checks, commands, translations
     Check {
         /// A lesson.md or the directory it is in
         path: PathBuf,

@@ -6,7 +6,10 @@
 //! | `model` | what a lesson is made of |
 //! | `parse` | from Markdown to that |
 //! | `review` | what can be wrong with a lesson that reads well |
+//! | `looks` | whether a line only looks, and where an exercise may leave something |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
+//! | `source`, `shelf` | lessons of others: read from a file; installed by name |
+//! | `translation` | the same lesson in another language |
 //! | `check` | is it true on this machine? |
 //! | `perform` | a lesson's lines, performed |
 //! | `stage` | what a lesson has started, and the way back |
@@ -17,13 +20,17 @@
 pub mod check;
 pub mod fault;
 pub mod library;
+pub mod looks;
 pub mod model;
 pub mod parse;
 pub mod perform;
 pub mod play;
 pub mod progress;
 pub mod review;
+pub mod shelf;
+pub mod source;
 pub mod stage;
+pub mod translation;
 pub mod trial;
 pub mod words;
 

@@ -13,6 +13,7 @@ mod images;
 mod machine;
 mod tracer;
 
+mod authors;
 mod base;
 mod build;
 mod cgroup;

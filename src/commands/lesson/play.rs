@@ -1,14 +1,16 @@
 //! `lesson N`: played for somebody at the terminal, or straight through.
 
+use std::path::Path;
+
 use crate::cli::Global;
 use crate::cli::lesson::Lesson as LessonArgs;
 use crate::error::{Error, Result};
 use crate::lesson::model::Lesson;
 use crate::lesson::play::{End, Player, step_named};
-use crate::lesson::progress;
+use crate::lesson::{library, progress, source, translation};
 use crate::ui::{Screen, Style, keys};
 
-use super::{fetch, verify};
+use super::{Clap, fetch, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -16,6 +18,8 @@ pub(super) fn play(
     global: &Global,
     screen: &mut Screen,
 ) -> Result<u8> {
+    let translated = in_language(lesson, args.lang.as_deref(), screen)?;
+    let lesson = translated.as_ref().unwrap_or(lesson);
     if global.dry_run {
         return plan(lesson, screen);
     }
@@ -71,6 +75,27 @@ pub(super) fn play(
     }
 }
 
+/// The lesson as the reader wants to read it, if it is translated. A translation that was
+/// asked for and is not there is told, one that only the locale would like is not missed.
+fn in_language(lesson: &Lesson, said: Option<&str>, screen: &Screen) -> Result<Option<Lesson>> {
+    let wanted = translation::wanted(said);
+    if let (Some(said), []) = (said, wanted.as_slice()) {
+        return Err(Error::usage(format!("--lang {said} is no language"))
+            .hint("A language is called as in the locale: de, pt_BR."));
+    }
+    let (found, differs) = library::in_language(lesson, &wanted, &Clap);
+    if let Some(why) = differs {
+        screen.warn(&format!(
+            "The translation is not played, since it is not the same lesson: {why}. `under-the-hood lesson check` tells all."
+        ));
+    } else if let (Some(said), None) = (said, &found) {
+        screen.note(&format!(
+            "The lesson is not translated into `{said}`: it is played as it was written."
+        ));
+    }
+    Ok(found.map(|(lesson, _)| lesson))
+}
+
 fn kept_place(lesson: &Lesson, screen: &Screen) -> usize {
     let book = match progress::load() {
         Ok(book) => book,
@@ -108,6 +133,11 @@ pub(super) fn trusted(lesson: &Lesson, trust: bool, screen: &mut Screen) -> Resu
     }
     let head = format!("{} would perform these lines on this machine:", lesson.path);
     let text = format!("{}\n{}", screen.paint(&head, Style::Label), numbered(lesson));
+    if let Some(why) = source::changeable(Path::new(&lesson.path)) {
+        screen.warn(&format!(
+            "You are root, and {why}: what follows is what was read just now and is what will be performed, but next time it may be another lesson."
+        ));
+    }
     if !keys::someone_there() {
         return Err(Error::usage(format!("{} does not come with this program", lesson.path)).hint(
             "Look at what it would perform with --dry-run, then say that you trust it with --trust.",
