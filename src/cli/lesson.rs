@@ -31,6 +31,12 @@ pub struct Lesson {
     /// Read it in this language, where it is translated (de, pt_BR); else as the locale says
     #[arg(long, value_name = "LANGUAGE")]
     pub lang: Option<String>,
+    /// Write what it came to (claims, predictions, time; no names) to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// The name that the report is to bear
+    #[arg(long, value_name = "NAME", requires = "report")]
+    pub name: Option<String>,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -69,6 +75,22 @@ pub enum LessonCommand {
     },
     /// Print the variables of the lesson being played, for a second terminal
     Env,
+    /// What a class has come to: the reports of a directory in one table
+    ///
+    /// Each participant plays with --report FILE; the instructor gathers the files.
+    Reports {
+        /// Where they are
+        dir: PathBuf,
+    },
+    /// Write a report as the user who typed `sudo`
+    #[command(hide = true)]
+    Keep {
+        /// Where to
+        file: PathBuf,
+        /// Only find out whether that can be done
+        #[arg(long = "try")]
+        only_try: bool,
+    },
     /// Read or write the progress file as the user who typed `sudo`
     #[command(hide = true)]
     Progress {

@@ -15,10 +15,12 @@
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `progress` | how far the reader has come |
+//! | `report`, `invoker` | what a run came to, for an instructor; written as whoever typed `sudo` |
 //! | `trial` | every check both ways |
 
 pub mod check;
 pub mod fault;
+pub mod invoker;
 pub mod library;
 pub mod looks;
 pub mod model;
@@ -26,6 +28,7 @@ pub mod parse;
 pub mod perform;
 pub mod play;
 pub mod progress;
+pub mod report;
 pub mod review;
 pub mod shelf;
 pub mod source;

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 
+use super::invoker;
+
 /// Of one lesson.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -38,7 +40,7 @@ const OLDEST_WORD: &str = "{}";
 
 /// Reads it.
 pub fn load() -> Result<Book> {
-    let text = match invoking_user() {
+    let text = match invoker::who() {
         Some(user) => as_user(user, None)?,
         None => read_here()?,
     };
@@ -52,21 +54,9 @@ pub fn update(key: &str, change: impl FnOnce(&mut Progress)) -> Result<()> {
     book.retain(|_, progress| *progress != Progress::default());
     let text = serde_json::to_string_pretty(&book)
         .map_err(|error| Error::new("writing your progress").said(error))?;
-    match invoking_user() {
+    match invoker::who() {
         Some(user) => as_user(user, Some(&text)).map(drop),
         None => write_here(&text),
-    }
-}
-
-/// Who typed `sudo`, where that was not root.
-fn invoking_user() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (id("SUDO_UID"), id("SUDO_GID")) {
-        (Some(uid), Some(gid)) if uid != 0 => Some((uid, gid)),
-        _ => None,
     }
 }
 

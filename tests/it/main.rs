@@ -47,6 +47,7 @@ mod netns;
 mod network;
 mod readme;
 mod registry;
+mod reports;
 mod rights;
 mod run;
 mod run_files;

@@ -5,6 +5,7 @@ mod author;
 mod fetch;
 mod list;
 mod play;
+mod reports;
 mod verify;
 
 use clap::Parser;
@@ -12,7 +13,7 @@ use clap::Parser;
 use crate::cli::lesson::{Lesson as LessonArgs, LessonCommand};
 use crate::cli::{Cli, Global};
 use crate::error::{Error, Result};
-use crate::lesson::{Grammar, library, perform, progress, stage};
+use crate::lesson::{Grammar, invoker, library, perform, progress, stage};
 use crate::step::Step;
 use crate::ui::Screen;
 
@@ -46,6 +47,10 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         (Some(LessonCommand::Fetch(args)), _) => fetch::fetch(args, global, screen),
         (Some(LessonCommand::Reset { lesson }), _) => reset(lesson, global, screen),
         (Some(LessonCommand::Env), _) => env(screen),
+        (Some(LessonCommand::Reports { dir }), _) => reports::reports(dir, screen),
+        (Some(LessonCommand::Keep { file, only_try }), _) => {
+            invoker::serve(file, *only_try).map(|()| 0)
+        }
         (Some(LessonCommand::Progress { write }), _) => {
             progress::serve(*write)?.map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }

@@ -1,13 +1,15 @@
 //! `lesson N`: played for somebody at the terminal, or straight through.
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::cli::Global;
 use crate::cli::lesson::Lesson as LessonArgs;
 use crate::error::{Error, Result};
 use crate::lesson::model::Lesson;
 use crate::lesson::play::{End, Player, step_named};
-use crate::lesson::{library, progress, source, translation};
+use crate::lesson::report::{Course, Report};
+use crate::lesson::{invoker, library, progress, source, translation};
 use crate::ui::{Screen, Style, keys};
 
 use super::{Clap, fetch, verify};
@@ -24,6 +26,13 @@ pub(super) fn play(
         return plan(lesson, screen);
     }
     trusted(lesson, args.trust || global.yes, screen)?;
+    if let Some(file) = &args.report {
+        if screen.json_wanted() {
+            return Err(Error::usage("--report and --format json are two kinds of result")
+                .hint("Leave one out: the report is JSON anyhow."));
+        }
+        invoker::keep(file, None)?;
+    }
     if let Some(dir) = &args.offline {
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
     }
@@ -50,9 +59,24 @@ pub(super) fn play(
         return Err(Error { hint: fix, ..error });
     }
     // Whatever goes wrong on the way, the stage is emptied first.
+    let begun = Instant::now();
     let end = player.play(from);
+    let predictions = player.predictions();
     let judged = player.end()?;
-    match end? {
+    let end = end?;
+    if let Some(file) = &args.report {
+        let at = match end {
+            End::Stopped(step) => step + 1,
+            End::Finished => lesson.steps.len(),
+        };
+        let (finished, seconds) = (end == End::Finished, begun.elapsed().as_secs());
+        let course = Course { finished, at, seconds, predictions };
+        let report = Report::new(args.name.as_deref(), lesson, course, &judged);
+        let text = serde_json::to_string_pretty(&report)
+            .map_err(|error| Error::new("writing the report").said(error))?;
+        invoker::keep(file, Some(&text))?;
+    }
+    match end {
         End::Stopped(step) => {
             let key = lesson.key();
             screen.note(&format!(

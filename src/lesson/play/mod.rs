@@ -55,6 +55,8 @@ pub struct Player<'a> {
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
     asked: Option<(&'a Predict, Option<usize>)>,
+    /// Predictions that were given, and those that this machine confirmed.
+    predictions: (usize, usize),
 }
 
 impl<'a> Player<'a> {
@@ -94,6 +96,7 @@ impl<'a> Player<'a> {
             all_operations,
             judged: Vec::new(),
             asked: None,
+            predictions: (0, 0),
         })
     }
 
@@ -211,6 +214,12 @@ impl<'a> Player<'a> {
         let Some((predict, choice)) = self.asked.take() else { return Ok(()) };
         let answer = predict.measure.measure(self.stage.world());
         let typed = predict.measure.typed(self.stage.world());
+        if let (Some(choice), Ok(finding)) = (choice, &answer) {
+            let right =
+                predict.choices.get(choice).is_some_and(|(_, value)| *value == finding.value);
+            self.predictions.0 += 1;
+            self.predictions.1 += usize::from(right);
+        }
         match &mut self.page {
             Some(page) => page.answer(predict, choice, &answer, &typed),
             None => Ok(()),
@@ -251,6 +260,11 @@ impl<'a> Player<'a> {
             let evidence = reason.to_owned();
             self.note(claim, Judgement { verdict: Verdict::Untestable, evidence });
         }
+    }
+
+    /// How many predictions the reader has given, and how many were right.
+    pub fn predictions(&self) -> (usize, usize) {
+        self.predictions
     }
 
     /// Puts everything away; what was judged.
