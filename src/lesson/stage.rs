@@ -23,7 +23,7 @@ use crate::step::Deaf;
 
 use super::check::{self, Bound, World, start_of};
 use super::model::Leaves;
-use super::perform::{self, Done};
+use super::perform::{self, Done, Look};
 use super::review;
 use super::words::Line;
 
@@ -40,8 +40,8 @@ pub struct Stage {
     watch: Watch,
     session: PathBuf,
     world: World,
-    /// Colour and columns for the commands' own output.
-    look: (bool, usize),
+    /// How the commands' own output looks.
+    look: Look,
 }
 
 /// What `lesson env` reads.
@@ -54,7 +54,7 @@ struct Session {
 
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
-    pub fn new(title: &str, files: &Files, look: (bool, usize)) -> Result<Self> {
+    pub fn new(title: &str, files: &Files, look: Look) -> Result<Self> {
         let (watch, session, directory) = opened(title, files)?;
         let world = World { program: perform::own_program()?, directory, ..World::default() };
         let (title, files) = (title.to_owned(), files.to_owned());
@@ -76,7 +76,7 @@ impl Stage {
             |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
         let words = parsed.words(value);
         let words = words.get(1..).unwrap_or_default();
-        let done = perform::own(words, &self.world, self.look.0, self.look.1)?;
+        let done = perform::own(words, &self.world, self.look)?;
         if let Some(name) = review::container_named(words) {
             self.bind(&name)?;
         }
@@ -119,7 +119,7 @@ impl Stage {
         if let Err(error) = self.note(Effect::Process { what }, identity) {
             // What cannot be written down must not be left running.
             let stop = ["stop", "--time", "0", &container.id].map(str::to_owned);
-            perform::own(&stop, &self.world, self.look.0, self.look.1)?;
+            perform::own(&stop, &self.world, self.look)?;
             return Err(error);
         }
         self.world.bound.retain(|known| known.name != name);

@@ -45,6 +45,7 @@ mod life;
 mod many;
 mod netns;
 mod network;
+mod plain;
 mod readme;
 mod registry;
 mod reports;

@@ -16,6 +16,7 @@ use crate::ui::{Screen, Style};
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
+use super::perform::Look;
 use super::progress;
 use super::stage::Stage;
 
@@ -67,22 +68,17 @@ impl<'a> Player<'a> {
         keys: bool,
         more: bool,
     ) -> Result<Self> {
-        // What commands print stands indented by two.
-        let look = (screen.settings().color_out, screen.width().min(100) - 2);
+        let (color, plain) = (screen.settings().color_out, screen.plain());
+        let look = Look { color, plain, shown: true };
         Self::new(lesson, Some(Page::new(screen, keys)), look, more)
     }
 
     /// A player that shows nothing and judges every claim.
     pub fn silent(lesson: &'a Lesson) -> Result<Self> {
-        Self::new(lesson, None, (false, 80), true)
+        Self::new(lesson, None, Look::default(), true)
     }
 
-    fn new(
-        lesson: &'a Lesson,
-        page: Option<Page<'a>>,
-        look: (bool, usize),
-        more: bool,
-    ) -> Result<Self> {
+    fn new(lesson: &'a Lesson, page: Option<Page<'a>>, look: Look, more: bool) -> Result<Self> {
         let title = format!("lesson {}", lesson.key());
         let stage = Stage::new(&title, &lesson.files, look)?;
         let facts = Facts::new();

@@ -7,7 +7,7 @@ use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
 use crate::step::Step;
 use crate::ui::keys::{self, Key};
-use crate::ui::{Screen, Style, markdown, wrap};
+use crate::ui::{Screen, Style, fold, markdown, plain, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
 const MOST_OUTPUT: usize = 19;
@@ -64,6 +64,12 @@ impl<'a> Page<'a> {
 
     /// A piece of text and an empty line after it; waits first if it does not fit any more.
     pub fn put(&mut self, text: &str) -> Result<()> {
+        let text = narrowed(text, self.screen.width());
+        self.put_as_it_is(&text)
+    }
+
+    /// The same with lines that may be longer than the screen: commands, to be copied whole.
+    fn put_as_it_is(&mut self, text: &str) -> Result<()> {
         let needed = text.lines().count() + 1;
         if self.keys && self.rows > 0 && self.rows + needed > self.screen.height().saturating_sub(2)
         {
@@ -117,11 +123,11 @@ impl<'a> Page<'a> {
     /// How another engine does the same.
     pub fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
         let head = format!("The same with {engine} (shown, not performed):");
-        let mut text = self.paint(&head, Style::Dim);
+        let mut text = self.paint(&wrap(&head, self.width(), "  "), Style::Dim);
         for line in lines.lines() {
             text.push_str(&format!("\n    {}", self.paint(line, Style::Command)));
         }
-        self.put(&text)
+        self.put_as_it_is(&text)
     }
 
     /// A command, the operations it is shown for, and what it printed.
@@ -159,7 +165,8 @@ impl<'a> Page<'a> {
         let lines: Vec<_> = output.trim_end().lines().collect();
         let most = if whole { lines.len() } else { MOST_OUTPUT };
         for line in lines.iter().take(most) {
-            text.push_str(&format!("\n  {}", cut(line, self.screen.width().saturating_sub(2))));
+            let line = fitted(line, self.screen.width().saturating_sub(2));
+            text.push_str(&format!("\n  {}", line.replace('\n', "\n  ")));
         }
         if lines.len() > most {
             let rest = format!("… and {} more lines", lines.len() - most);
@@ -184,24 +191,26 @@ impl<'a> Page<'a> {
     /// Asks a question. `None` when the reader wants to stop; `Some(None)` when
     /// nobody is there to choose.
     pub fn ask(&mut self, predict: &Predict) -> Result<Option<Option<usize>>> {
+        let plain = self.screen.plain();
         let mut text = format!("**Predict.** {}\n", predict.question);
         for (number, (choice, _)) in predict.choices.iter().enumerate() {
-            text.push_str(&format!("\n{}. {choice}", number + 1));
+            // Letters are no list of Markdown's: each a paragraph of its own.
+            let (gap, name) = (if plain { "\n" } else { "" }, plain::choice(number, plain));
+            text.push_str(&format!("\n{gap}{name}. {choice}"));
         }
         self.markdown(&text)?;
         if !self.keys || self.stopped {
             return Ok(if self.stopped { None } else { Some(None) });
         }
         let most = predict.choices.len();
-        self.screen.prompt(&format!("What do you think? 1 to {most}"))?;
+        let (first, last) = (plain::choice(0, plain), plain::choice(most - 1, plain));
+        self.screen.prompt(&format!("What do you think? {first} to {last}"))?;
         loop {
             match keys::read()? {
-                Key::Char(c)
-                    if c.to_digit(10).is_some_and(|n| (1..=most).contains(&(n as usize))) =>
-                {
+                Key::Char(c) if plain::chosen(c, most, plain).is_some() => {
                     self.screen.out(&c.to_string())?;
                     self.rows = 0;
-                    return Ok(Some(c.to_digit(10).map(|digit| digit as usize - 1)));
+                    return Ok(Some(plain::chosen(c, most, plain)));
                 }
                 Key::Quit | Key::Char('q') => {
                     self.stopped = true;
@@ -221,6 +230,7 @@ impl<'a> Page<'a> {
         answer: &Answer,
         typed: &str,
     ) -> Result<()> {
+        let named = |index: usize| plain::choice(index, self.screen.plain());
         let text = match answer {
             Ok(finding) => {
                 let right = predict.choices.iter().position(|(_, value)| *value == finding.value);
@@ -228,9 +238,9 @@ impl<'a> Page<'a> {
                     (None, _) => format!("None of these: this machine says {}.", finding.value),
                     (Some(right), choice) => {
                         let lead = match choice {
-                            None => format!("Answer {}", right + 1),
+                            None => format!("Answer {}", named(right)),
                             Some(choice) if choice == right => "As you said".to_owned(),
-                            Some(choice) => format!("Not {} but {}", choice + 1, right + 1),
+                            Some(choice) => format!("Not {} but {}", named(choice), named(right)),
                         };
                         format!("{lead}: {}.", predict.choices[right].0)
                     }
@@ -318,11 +328,23 @@ pub fn verdict_mark(screen: &Screen, verdict: Verdict) -> String {
     }
 }
 
-/// Cut by what a terminal shows; escape sequences stay whole because a coloured
-/// line of ours is never longer than the width it was told.
-fn cut(line: &str, width: usize) -> String {
+/// What is longer than the screen is wide is wrapped, but not what is typed.
+fn narrowed(text: &str, width: usize) -> String {
+    let typed = |line: &str| line.contains("$ ") || line.contains("$\u{1b}");
+    let line = |line: &str| if typed(line) { line.to_owned() } else { wrap(line, width, "  ") };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of output as it fits: cut by what a terminal shows, but folded where that is too
+/// narrow for what programs print. Escape sequences stay whole because a coloured line of
+/// ours is never longer than the width it was told.
+fn fitted(line: &str, width: usize) -> String {
+    const NARROW: usize = 72;
     if crate::ui::width_of(line) <= width || line.contains('\u{1b}') {
         return line.to_owned();
+    }
+    if width < NARROW {
+        return fold(line, width);
     }
     line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
