@@ -169,6 +169,12 @@ impl Screen {
         self.out(&text)
     }
 
+    /// Lines, each wrapped where the screen is too narrow for it, the rest below itself.
+    pub fn lines(&mut self, text: &str) -> Result<()> {
+        let text = self.settings.columns().map_or_else(|| text.to_owned(), |w| wrap(text, w, "  "));
+        self.out(&text)
+    }
+
     /// A paragraph of explanation to standard output, wrapped.
     pub fn prose(&mut self, text: &str) -> Result<()> {
         let wrapped = wrap(text, self.width().min(100), "");

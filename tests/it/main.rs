@@ -47,6 +47,7 @@ mod netns;
 mod network;
 mod plain;
 mod readme;
+mod ready_machines;
 mod registry;
 mod reports;
 mod rights;
