@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::kernel::{raw, standby};
-use crate::ui::{ColorChoice, Format, Screen, Settings};
+use crate::ui::{ColorChoice, Format, Screen, Settings, guard};
 use crate::{commands, error};
 
 /// Parses the command line, runs the command, prints the error if there is one.
@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(word) if word == "__init" => return ExitCode::from(commands::container::init()),
         Some(word) if word == standby::COMMAND => return ExitCode::from(standby::watch()),
+        Some(word) if word == guard::COMMAND => return ExitCode::from(guard::serve()),
         _ => {}
     }
     let cli = match Cli::try_parse() {

@@ -6,8 +6,10 @@
 
 mod explain;
 pub mod explorer;
+mod foreground;
 mod full;
 pub mod gauge;
+pub mod guard;
 mod json;
 pub mod keys;
 pub mod markdown;
@@ -27,6 +29,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::step::{Observer, Step};
 
+pub use foreground::foreground;
 pub use settings::{ColorChoice, Format, Settings, columns};
 pub use shown::shown;
 pub use style::Style;

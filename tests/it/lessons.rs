@@ -485,6 +485,8 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
     session.expect("Enter when it is done").unwrap();
     session.send("\r").unwrap();
     session.expect("does not hold").unwrap();
+    session.expect("Not yet").unwrap();
+    session.send("h").unwrap();
     session.expect("touch makes one").unwrap();
     session.send("q").unwrap();
     session.expect("Stopped at step 2").unwrap();
@@ -499,6 +501,10 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
     session.send("\r").unwrap();
     session.expect("Remove it at the end").unwrap();
     session.send("y").unwrap();
+    session.expect("Enter for the next step").unwrap();
+    session.send("\r").unwrap();
+    session.expect("Enter to finish").unwrap();
+    session.send("\r").unwrap();
     let end = session.expect(Eof).unwrap();
     let told = String::from_utf8_lossy(end.as_bytes()).into_owned();
     assert!(told.contains("2 of 2 claims hold"), "{told}");

@@ -168,8 +168,16 @@ pub(super) fn trusted(lesson: &Lesson, trust: bool, screen: &mut Screen) -> Resu
         ));
     }
     screen.out(&text)?;
+    let mut keyboard = keys::Keyboard::open()?;
     screen.prompt("Perform them? y or n")?;
-    let yes = matches!(keys::read()?, keys::Key::Char('y' | 'Y'));
+    let yes = loop {
+        match keyboard.key(None)? {
+            keys::Key::Char('y' | 'Y') => break true,
+            keys::Key::Resumed | keys::Key::Other => {}
+            _ => break false,
+        }
+    };
+    drop(keyboard);
     screen.out("")?;
     if yes { Ok(()) } else { Err(Error::new(format!("{} was not played", lesson.path))) }
 }

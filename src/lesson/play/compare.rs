@@ -14,9 +14,12 @@ impl Player<'_> {
             return Ok(());
         }
         for (command, there) in &article.parts {
+            if self.turn.is_some() {
+                break;
+            }
             let done = self.stage.shell(command)?;
             let missing = fences::missing_program(command, &done);
-            let Some(page) = &mut self.page else { continue };
+            let Some(page) = &self.page else { continue };
             let here: Vec<_> = done.output.trim_end().lines().map(str::to_owned).collect();
             let mut text = format!(
                 "  {} {}",
@@ -43,7 +46,7 @@ impl Player<'_> {
                     text.push_str(&format!("\n  {}", page.paint(&told, Style::Label)));
                 }
             }
-            page.put(&text)?;
+            self.put(&text)?;
         }
         Ok(())
     }

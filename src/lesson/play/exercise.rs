@@ -6,49 +6,63 @@ use crate::lesson::check::{Judgement, Verdict};
 use crate::lesson::model::{Leaves, Try};
 use crate::lesson::perform::Done;
 use crate::lesson::stage::Left;
-use crate::ui::keys::Key;
+use crate::ui::keys::{Key, Keyboard};
 
 use super::Player;
+use super::keys::{Act, Place};
+use super::turn::Turn;
 
 impl Player<'_> {
-    /// Poses the task; `false` when the reader has had enough.
-    pub(super) fn exercise(&mut self, exercise: &Try) -> Result<bool> {
+    /// Poses the task, or plays its solution where nobody is there.
+    pub(super) fn exercise(&mut self, exercise: &Try) -> Result<()> {
         let claim = &exercise.claim;
-        if let Judgement { verdict: Verdict::Untestable, evidence } = self.judge(claim) {
-            let judgement = Judgement { verdict: Verdict::Untestable, evidence };
+        let judgement = self.judge(claim);
+        if judgement.verdict == Verdict::Untestable {
             if let Some(page) = &mut self.page {
-                page.claim("Try", &claim.text, &judgement, &[])?;
+                let text = page.claim("Try", &claim.text, &judgement, &[]);
+                self.put(&text)?;
             }
             self.note(claim, judgement);
-            return Ok(true);
+            return Ok(());
         }
-        if self.page.as_ref().is_some_and(super::Page::has_keys) {
+        if self.has_keys() {
             return self.by_hand(exercise);
         }
-        if let Some(page) = &mut self.page {
-            page.aside("Try", &claim.text)?;
-        }
+        self.aside("Try", &claim.text)?;
+        self.solved_here(exercise)
+    }
+
+    /// The solution, played and shown.
+    fn solved_here(&mut self, exercise: &Try) -> Result<()> {
         let played = self.solve(exercise)?;
-        let judgement = self.judge(claim);
-        if let Some(page) = &mut self.page {
-            for (line, done) in exercise.solution.iter().zip(&played) {
-                let output = if done.exit == 0 { "" } else { &done.output };
-                page.performed(line, &[], 0, output, false)?;
-                page.exit_told(done, 0, None)?;
-            }
-            page.claim("The solution", "It does what was asked.", &judgement, &[])?;
+        let judgement = self.judge(&exercise.claim);
+        for (line, done) in exercise.solution.iter().zip(&played) {
+            let Some(page) = &self.page else { break };
+            let output = if done.exit == 0 { "" } else { &done.output };
+            let text = page.performed(line, &[], 0, output, false);
+            let told = page.exit_told(done, 0, None);
+            self.put(&text)?;
+            told.map_or(Ok(()), |told| self.put(&told))?;
         }
-        self.note(claim, judgement);
-        Ok(true)
+        if let Some(page) = &mut self.page {
+            let text = page.claim("The solution", "It does what was asked.", &judgement, &[]);
+            self.put(&text)?;
+        }
+        self.note(&exercise.claim, judgement);
+        Ok(())
     }
 
     /// Plays the solution; what it leaves is the lesson's to remove.
     pub(super) fn solve(&mut self, exercise: &Try) -> Result<Vec<Done>> {
         let before = self.stage.there_before(&exercise.leaves);
+        self.solve_beside(exercise, &before)
+    }
+
+    fn solve_beside(&mut self, exercise: &Try, before: &[Left]) -> Result<Vec<Done>> {
         let played =
             exercise.solution.iter().map(|line| self.stage.shell(line)).collect::<Result<_>>()?;
         self.settled(exercise)?;
-        let appeared = self.stage.appeared(&exercise.leaves, &before);
+        let appeared = self.stage.appeared(&exercise.leaves, before);
         self.stage.adopt(&appeared)?;
         Ok(played)
     }
@@ -65,54 +79,66 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn by_hand(&mut self, exercise: &Try) -> Result<bool> {
-        let claim = &exercise.claim;
+    fn by_hand(&mut self, exercise: &Try) -> Result<()> {
         let before = self.stage.there_before(&exercise.leaves);
         let text = format!(
-            "{}\n\nIn a second terminal, `eval \"$({} lesson env)\"` gives your shell this lesson's names.",
-            claim.text,
+            "{}\n\nIn a second terminal, `eval \"$({} lesson env)\"` gives your shell this lesson's names; `!` opens one that has them.",
+            exercise.claim.text,
             self.program()
         );
         self.aside("Try", &text)?;
-        let mut hints = exercise.hints.iter();
-        loop {
-            let prompt = "Enter when it is done · s for the solution · q to stop here";
-            let key = match &mut self.page {
-                Some(page) => page.key(prompt)?,
-                None => return Ok(true),
-            };
-            match key {
-                Key::Quit | Key::Char('q') => {
-                    self.tidy(&exercise.leaves, &before, false)?;
-                    return Ok(false);
-                }
-                Key::Char('s') => self.show_solution(exercise)?,
-                Key::Enter => {
-                    self.stage.meet(&exercise.leaves)?;
-                    let judgement = self.judge(claim);
-                    self.show_conditions(exercise)?;
-                    if judgement.verdict == Verdict::Holds {
-                        self.note(claim, judgement);
-                        self.tidy(&exercise.leaves, &before, true)?;
-                        return Ok(true);
-                    }
-                    match hints.next() {
-                        Some(hint) => self.aside("Hint", hint)?,
-                        None => self.show_solution(exercise)?,
+        let (mut hints, mut shown) = (exercise.hints.iter(), false);
+        while self.turn.is_none() {
+            match self.act(Place::Exercise, None)? {
+                Some(Act::Next | Act::Check) if self.done(exercise)? => break,
+                Some(Act::Shell) => {
+                    self.shell()?;
+                    if self.done(exercise)? {
+                        break;
                     }
                 }
-                Key::Char(_) => {}
+                Some(Act::Hint) => {
+                    let none = "There are no more; `s` shows one way to do it.";
+                    self.aside("Hint", hints.next().map_or(none, String::as_str))?;
+                }
+                Some(Act::Solution) if shown => {
+                    self.solve_beside(exercise, &before)?;
+                    if self.done(exercise)? {
+                        return Ok(());
+                    }
+                }
+                Some(Act::Solution) => {
+                    shown = true;
+                    self.show_solution(exercise)?;
+                }
+                Some(Act::Next | Act::Check) | None => {}
+                Some(act) => self.common(act, Place::Exercise)?,
             }
         }
+        self.tidy(&exercise.leaves, &before)
+    }
+
+    /// Looks whether it is done, and says which of the conditions hold.
+    fn done(&mut self, exercise: &Try) -> Result<bool> {
+        self.stage.meet(&exercise.leaves)?;
+        let judgement = self.judge(&exercise.claim);
+        self.show_conditions(exercise)?;
+        if judgement.verdict != Verdict::Holds {
+            self.aside("Not yet", "`h` gives a hint, `s` shows one way to do it.")?;
+            return Ok(false);
+        }
+        self.note(&exercise.claim, judgement);
+        Ok(true)
     }
 
     /// Which of the conditions hold, and which do not.
     fn show_conditions(&mut self, exercise: &Try) -> Result<()> {
         for check in &exercise.claim.checks {
-            let judgement = check.judge(self.stage.world());
+            let judgement: Judgement = check.judge(self.stage.world());
             let typed = check.typed(self.stage.world());
             if let Some(page) = &mut self.page {
-                page.claim("Check", "", &judgement, &[typed])?;
+                let text = page.claim("Check", "", &judgement, &[typed]);
+                self.put(&text)?;
             }
         }
         Ok(())
@@ -120,28 +146,32 @@ impl Player<'_> {
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
         let lines = exercise.solution.iter().map(|line| format!("`{line}`"));
-        self.aside("One way to do it", &lines.collect::<Vec<_>>().join("\n"))
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        self.aside("One way to do it", &format!("{lines}\n\n`s` once more has it done for you."))
     }
 
     /// Asks before what the reader made is removed; what stays is not ours any more.
-    fn tidy(&mut self, leaves: &[Leaves], before: &[Left], ask: bool) -> Result<()> {
+    fn tidy(&mut self, leaves: &[Leaves], before: &[Left]) -> Result<()> {
         let appeared = self.stage.appeared(leaves, before);
-        if appeared.is_empty() {
+        let Some(page) = &mut self.page else { return Ok(()) };
+        if appeared.is_empty() || self.turn == Some(Turn::Stop) {
             return Ok(());
         }
         let names: Vec<_> = appeared.iter().map(ToString::to_string).collect();
-        let question =
-            format!("You made: {}. Remove it at the end of the lesson? y or n", names.join(", "));
-        let wanted = match &mut self.page {
-            Some(page) if ask => loop {
-                match page.key(&question)? {
-                    Key::Char('y') | Key::Enter => break true,
-                    Key::Char('n') | Key::Char('q') | Key::Quit => break false,
-                    Key::Char(_) => {}
-                }
-            },
-            _ => false,
+        let when = if self.turn.is_none() { "at the end of the lesson" } else { "now" };
+        let question = format!("You made: {}. Remove it {when}? y or n", names.join(", "));
+        let mut keyboard = Keyboard::open()?;
+        page.prompt(&question)?;
+        let wanted = loop {
+            match keyboard.key(None)? {
+                Key::Char('y') | Key::Enter => break true,
+                Key::Char('n') | Key::Quit => break false,
+                Key::Resumed => page.prompt(&format!("\n{question}"))?,
+                _ => {}
+            }
         };
+        drop(keyboard);
+        page.prompted(if wanted { "y" } else { "n" }.to_owned())?;
         if wanted { self.stage.adopt(&appeared) } else { Ok(()) }
     }
 

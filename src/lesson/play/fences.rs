@@ -26,18 +26,25 @@ impl Player<'_> {
         if self.cannot(fence)? {
             return Ok(());
         }
+        self.performed.clear();
         for (_, line) in &fence.lines {
+            if self.turn.is_some() {
+                break;
+            }
             let done = self.stage.own(line)?;
-            let Some(page) = &mut self.page else { continue };
+            self.performed.push((line.clone(), done.steps.clone()));
+            let Some(page) = &self.page else { continue };
             let named =
                 |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
             let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
             let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
-            page.performed(line, &steps, hidden, &done.output, fence.whole)?;
+            let text = page.performed(line, &steps, hidden, &done.output, fence.whole);
             // What `exec` exits with when the container has no such program.
             let missing = (done.exit == 127 && fence.exit != 127)
                 .then_some("not shown: the container has no such program");
-            page.exit_told(&done, fence.exit, missing)?;
+            let told = page.exit_told(&done, fence.exit, missing);
+            self.put(&text)?;
+            told.map_or(Ok(()), |told| self.put(&told))?;
         }
         Ok(())
     }
@@ -47,9 +54,11 @@ impl Player<'_> {
         let Some((why, _)) = lacking(&fence.needs, &self.facts) else { return Ok(false) };
         let why = format!("not done: {why}");
         for (_, line) in &fence.lines {
-            let Some(page) = &mut self.page else { break };
-            page.performed(line, &[], 0, "", false)?;
-            page.exit_told(&Done::default(), fence.exit, Some(&why))?;
+            let Some(page) = &self.page else { break };
+            let text = page.performed(line, &[], 0, "", false);
+            let told = page.exit_told(&Done::default(), fence.exit, Some(&why));
+            self.put(&text)?;
+            told.map_or(Ok(()), |told| self.put(&told))?;
         }
         Ok(true)
     }
@@ -60,12 +69,17 @@ impl Player<'_> {
             return Ok(());
         }
         for (_, line) in &fence.lines {
+            if self.turn.is_some() {
+                break;
+            }
             let done = self.stage.shell(line)?;
             let missing = missing_program(line, &done);
-            let Some(page) = &mut self.page else { continue };
+            let Some(page) = &self.page else { continue };
             let output = if missing.is_some() { "" } else { &done.output };
-            page.performed(line, &[], 0, output, fence.whole)?;
-            page.exit_told(&done, fence.exit, missing.as_deref())?;
+            let text = page.performed(line, &[], 0, output, fence.whole);
+            let told = page.exit_told(&done, fence.exit, missing.as_deref());
+            self.put(&text)?;
+            told.map_or(Ok(()), |told| self.put(&told))?;
         }
         Ok(())
     }

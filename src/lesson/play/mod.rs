@@ -6,13 +6,18 @@
 mod compare;
 mod exercise;
 mod fences;
+mod keys;
 mod page;
+mod turn;
 
 pub use page::{Page, verdict_mark};
 
 use crate::error::{Error, Result};
 use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
 use crate::ui::{Screen, Style};
+
+use keys::{Act, Place};
+use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
@@ -52,6 +57,14 @@ pub struct Player<'a> {
     /// Play `(more)` steps too.
     more: bool,
     all_operations: bool,
+    /// The step that is being played.
+    at: usize,
+    /// Where the reader wants to go instead of on.
+    turn: Option<Turn>,
+    /// The commands performed last, with all that they reported.
+    performed: Vec<(String, Vec<crate::step::Step>)>,
+    /// Whether the reader knows that the place cannot be kept.
+    warned: bool,
     /// What has been judged so far.
     judged: Vec<Judged>,
     /// A question that the next performed block answers, and the reader's choice.
@@ -90,6 +103,10 @@ impl<'a> Player<'a> {
             facts,
             more,
             all_operations,
+            at: 0,
+            turn: None,
+            performed: Vec::new(),
+            warned: false,
             judged: Vec::new(),
             asked: None,
             predictions: (0, 0),
@@ -108,31 +125,84 @@ impl<'a> Player<'a> {
 
     /// Plays from a step (counted from 0) to the end, or to where the reader stops.
     pub fn play(&mut self, from: usize) -> Result<End> {
+        let lesson = self.lesson;
         self.title(from)?;
         if from > 0 {
             self.back_to(from)?;
         } else {
-            for block in &self.lesson.intro {
-                self.block(block)?;
-            }
+            lesson.intro.iter().try_for_each(|block| self.block(block))?;
         }
-        let lesson = self.lesson;
-        for (index, step) in lesson.steps.iter().enumerate().skip(from) {
-            if step.more && !self.more {
-                continue;
-            }
-            if !self.turn_page()? {
-                return Ok(End::Stopped(index));
-            }
-            self.heading(index, step)?;
-            for block in &step.blocks {
-                if !self.block(block)? || self.page.as_ref().is_some_and(Page::stopped) {
-                    return Ok(End::Stopped(index));
+        let Some(mut at) = self.playable(from) else { return Ok(End::Finished) };
+        self.at = at;
+        self.wait(Place::Step)?;
+        let mut whole = false;
+        loop {
+            // Where the last wait has led.
+            match self.turn.take() {
+                None => {}
+                Some(Turn::Stop) => return self.stopped(at, whole),
+                Some(Turn::Again) => self.return_to(at)?,
+                Some(Turn::Back) => {
+                    at = self.before(at).unwrap_or(at);
+                    self.return_to(at)?;
                 }
             }
-            self.answer()?;
+            self.step(at)?;
+            whole = self.turn.is_none();
+            let next = self.playable(at + 1);
+            self.wait(if next.is_some() { Place::Step } else { Place::Last })?;
+            match (self.turn, next) {
+                (None, Some(next)) => at = next,
+                (None, None) => return Ok(End::Finished),
+                _ => {}
+            }
         }
-        Ok(End::Finished)
+    }
+
+    /// Stopped at a step, or before the next if all of this one has been shown.
+    fn stopped(&mut self, at: usize, whole: bool) -> Result<End> {
+        let at = if whole { self.playable(at + 1).unwrap_or(at) } else { at };
+        self.keep_place(Some(&self.lesson.steps[at].id))?;
+        Ok(End::Stopped(at))
+    }
+
+    /// The first step from this one on that is played.
+    fn playable(&self, from: usize) -> Option<usize> {
+        let steps = &self.lesson.steps;
+        (from..steps.len()).find(|step| self.more || !steps[*step].more)
+    }
+
+    /// The step played before this one.
+    fn before(&self, step: usize) -> Option<usize> {
+        (0..step).rev().find(|step| self.more || !self.lesson.steps[*step].more)
+    }
+
+    /// One step, from its heading to its end or to where the reader turns.
+    fn step(&mut self, index: usize) -> Result<()> {
+        let lesson = self.lesson;
+        let step = &lesson.steps[index];
+        self.at = index;
+        self.asked = None;
+        self.performed.clear();
+        self.heading(index, step)?;
+        for block in &step.blocks {
+            self.block(block)?;
+            if self.turn.is_some() {
+                return Ok(());
+            }
+        }
+        self.answer()
+    }
+
+    /// The way back: undone and replayed, and said so.
+    fn return_to(&mut self, step: usize) -> Result<()> {
+        if let Some(page) = &self.page {
+            let text = format!("What this step did is undone; step {} begins anew.", step + 1);
+            let text = page.paint(&text, Style::Dim);
+            self.back_to(step)?;
+            return self.put(&text);
+        }
+        self.back_to(step)
     }
 
     /// Empties the stage and replays, silently, all that comes before a step.
@@ -168,46 +238,67 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// One block; `false` when the reader has had enough.
-    fn block(&mut self, block: &'a Block) -> Result<bool> {
+    /// One block.
+    fn block(&mut self, block: &'a Block) -> Result<()> {
+        if self.turn.is_some() {
+            return Ok(());
+        }
         match &block.kind {
-            Kind::Prose(text) => self.say(text)?,
-            Kind::Aside(word, text) => self.aside(word, text)?,
-            Kind::Notes(_) => {}
-            Kind::Engine(engine, lines) => self.engine(engine, lines)?,
+            Kind::Prose(text) => self.say(text),
+            Kind::Aside(word, text) => self.aside(word, text),
+            Kind::Notes(_) => Ok(()),
+            Kind::Engine(engine, lines) => self.engine(engine, lines),
             Kind::Run(fence) => {
                 self.run(fence)?;
-                self.answer()?;
+                self.answer()
             }
             Kind::Shell(fence) => {
                 self.look(fence)?;
-                self.answer()?;
+                self.answer()
             }
             Kind::Article(article) => {
                 self.compare(article)?;
-                self.answer()?;
+                self.answer()
             }
-            Kind::Predict(predict) => return self.ask(predict),
+            Kind::Predict(predict) => self.ask(predict),
             Kind::Claim(claim) => {
                 self.answer()?;
-                self.claim(claim)?;
+                self.claim(claim)
             }
-            Kind::Try(exercise) => return self.exercise(exercise),
+            Kind::Try(exercise) => self.exercise(exercise),
         }
-        Ok(true)
     }
 
-    fn ask(&mut self, predict: &'a Predict) -> Result<bool> {
+    fn ask(&mut self, predict: &'a Predict) -> Result<()> {
         self.answer()?;
-        let Some(page) = &mut self.page else { return Ok(true) };
-        let Some(choice) = page.ask(predict)? else { return Ok(false) };
+        let Some(page) = &self.page else { return Ok(()) };
+        let text = page.question(predict);
+        self.put(&text)?;
+        let choice = self.choice(predict)?;
         self.asked = Some((predict, choice));
-        Ok(true)
+        Ok(())
+    }
+
+    /// What the reader answers; nothing where nobody does.
+    fn choice(&mut self, predict: &Predict) -> Result<Option<usize>> {
+        let place = Place::Question(predict.choices.len());
+        while self.has_keys() && self.turn.is_none() {
+            match self.act(place, None)? {
+                Some(Act::Choose(choice)) => return Ok(Some(choice)),
+                Some(Act::Next) => break,
+                Some(act) => self.common(act, place)?,
+                None => {}
+            }
+        }
+        Ok(None)
     }
 
     /// The answer to an open question, from this machine.
     fn answer(&mut self) -> Result<()> {
         let Some((predict, choice)) = self.asked.take() else { return Ok(()) };
+        if self.turn.is_some() {
+            return Ok(());
+        }
         let answer = predict.measure.measure(self.stage.world());
         let typed = predict.measure.typed(self.stage.world());
         if let (Some(choice), Ok(finding)) = (choice, &answer) {
@@ -216,10 +307,9 @@ impl<'a> Player<'a> {
             self.predictions.0 += 1;
             self.predictions.1 += usize::from(right);
         }
-        match &mut self.page {
-            Some(page) => page.answer(predict, choice, &answer, &typed),
-            None => Ok(()),
-        }
+        let Some(page) = &mut self.page else { return Ok(()) };
+        let text = page.answer(predict, choice, &answer, &typed);
+        self.put(&text)
     }
 
     fn claim(&mut self, claim: &Claim) -> Result<()> {
@@ -227,7 +317,8 @@ impl<'a> Player<'a> {
         let typed: Vec<_> =
             claim.checks.iter().map(|check| check.typed(self.stage.world())).collect();
         if let Some(page) = &mut self.page {
-            page.claim("Claim", &claim.text, &judgement, &typed)?;
+            let text = page.claim("Claim", &claim.text, &judgement, &typed);
+            self.put(&text)?;
         }
         self.note(claim, judgement);
         Ok(())
@@ -242,12 +333,17 @@ impl<'a> Player<'a> {
     }
 
     fn note(&mut self, claim: &Claim, judgement: Judgement) {
-        self.judged.push(Judged {
+        let judged = Judged {
             id: claim.id.clone(),
             claim: claim.text.clone(),
             verdict: judgement.verdict,
             evidence: judgement.evidence,
-        });
+        };
+        // Whoever goes back judges again: what was found last counts.
+        match self.judged.iter_mut().find(|known| known.id == judged.id) {
+            Some(known) => *known = judged,
+            None => self.judged.push(judged),
+        }
     }
 
     /// Every claim as untestable, for one reason.
@@ -283,48 +379,84 @@ impl<'a> Player<'a> {
         let front = &self.lesson.front;
         let number =
             self.lesson.number.map_or("Lesson".to_owned(), |number| format!("Lesson {number}"));
-        let Some(page) = &mut self.page else { return Ok(()) };
+        let Some(page) = &self.page else { return Ok(()) };
         let title = page.paint(&format!("{number}: {}", front.title), Style::Heading);
         let rest = format!("the article's \"{}\" · {} minutes", front.chapter, front.minutes);
-        page.put(&format!("{title} · {}", page.paint(&rest, Style::Dim)))?;
+        let mut text = format!("{title} · {}", page.paint(&rest, Style::Dim));
         if from > 0 {
             let again =
                 format!("Taken up again at step {}; what came before has been replayed.", from + 1);
-            page.put(&page.paint(&again, Style::Dim))?;
+            text.push_str(&format!("\n\n{}", page.paint(&again, Style::Dim)));
         }
-        Ok(())
+        self.put(&text)
     }
 
     fn heading(&mut self, index: usize, step: &Step) -> Result<()> {
-        let Some(page) = &mut self.page else { return Ok(()) };
-        if page.has_keys() {
+        if self.has_keys() {
             // At every step, so that the place is kept even when the player is killed.
-            let kept = progress::update(&self.lesson.key(), |progress| {
-                progress.at = Some(step.id.clone())
-            });
-            page.warn_once(kept.err())?;
+            self.keep_place(Some(&step.id))?;
         }
+        let Some(page) = &mut self.page else { return Ok(()) };
+        page.begin();
         let of = self.lesson.steps.len();
         let more = if step.more { "(more) " } else { "" };
-        let heading =
-            page.paint(&format!("{}/{of}  {more}{}", index + 1, step.title), Style::Heading);
-        page.put(&heading)
+        let heading = format!("{}/{of}  {more}{}", index + 1, step.title);
+        let heading = page.paint(&heading, Style::Heading);
+        self.put(&heading)
     }
 
-    fn turn_page(&mut self) -> Result<bool> {
-        self.page.as_mut().map_or(Ok(true), Page::turn)
+    /// Writes down where the reader is; says once that it cannot be.
+    fn keep_place(&mut self, step: Option<&str>) -> Result<()> {
+        let kept = progress::update(&self.lesson.key(), |progress| {
+            progress.at = step.map(str::to_owned);
+        });
+        match (kept, &self.page) {
+            (Err(error), Some(page)) if !self.warned => {
+                self.warned = true;
+                let text = format!("Your place cannot be kept: {error}");
+                let text = page.paint(&text, Style::Warning);
+                self.put(&text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.
+    fn put(&mut self, text: &str) -> Result<()> {
+        if self.turn.is_none()
+            && self.page.as_ref().is_some_and(|page| page.has_keys() && page.is_full(text))
+        {
+            self.wait(Place::More)?;
+        }
+        match &mut self.page {
+            Some(page) if self.turn.is_none() => page.put(text),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for what may be longer than a screen.
+    fn put_long(&mut self, text: &str) -> Result<()> {
+        let most = self.page.as_ref().map_or(usize::MAX, |page| page.rows_at_once() - 1);
+        let lines: Vec<_> = text.lines().collect();
+        lines.chunks(most.max(1)).try_for_each(|lines| self.put(&lines.join("\n")))
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
-        self.page.as_mut().map_or(Ok(()), |page| page.markdown(text))
+        let Some(page) = &self.page else { return Ok(()) };
+        let text = page.markdown(text);
+        self.put(&text)
     }
 
     fn aside(&mut self, word: &str, text: &str) -> Result<()> {
-        self.page.as_mut().map_or(Ok(()), |page| page.aside(word, text))
+        let Some(page) = &self.page else { return Ok(()) };
+        let text = page.aside(word, text);
+        self.put(&text)
     }
 
     fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
-        self.page.as_mut().map_or(Ok(()), |page| page.engine(engine, lines))
+        let Some(page) = &self.page else { return Ok(()) };
+        let text = page.engine(engine, lines);
+        self.put(&text)
     }
 }
 

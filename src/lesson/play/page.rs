@@ -1,12 +1,10 @@
-//! What the reader sees. With keys it waits where a screen is full; without,
-//! it runs straight through.
+//! What the reader sees: how each thing looks, and how full the screen is.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lesson::check::{Answer, Judgement, Unknown, Verdict};
 use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
 use crate::step::Step;
-use crate::ui::keys::{self, Key};
 use crate::ui::{Screen, Style, fold, markdown, plain, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
@@ -17,8 +15,6 @@ pub struct Page<'a> {
     screen: &'a mut Screen,
     keys: bool,
     rows: usize,
-    stopped: bool,
-    warned: bool,
     /// What the reader has been told to type in this step.
     seen: Vec<String>,
 }
@@ -26,12 +22,7 @@ pub struct Page<'a> {
 impl<'a> Page<'a> {
     /// An empty page.
     pub fn new(screen: &'a mut Screen, keys: bool) -> Self {
-        Self { screen, keys, rows: 0, stopped: false, warned: false, seen: Vec::new() }
-    }
-
-    /// Whether the reader has asked to stop.
-    pub fn stopped(&self) -> bool {
-        self.stopped
+        Self { screen, keys, rows: 0, seen: Vec::new() }
     }
 
     /// Whether somebody answers.
@@ -39,22 +30,14 @@ impl<'a> Page<'a> {
         self.keys
     }
 
+    /// Whether nothing is to be drawn, and answers are letters.
+    pub fn plain(&self) -> bool {
+        self.screen.plain()
+    }
+
     /// Columns for prose.
     pub fn width(&self) -> usize {
         self.screen.width().min(80)
-    }
-
-    /// Says once that the reader's place cannot be kept.
-    pub fn warn_once(&mut self, error: Option<Error>) -> Result<()> {
-        match error {
-            Some(error) if !self.warned => {
-                self.warned = true;
-                self.put(
-                    &self.paint(&format!("Your place cannot be kept: {error}"), Style::Warning),
-                )
-            }
-            _ => Ok(()),
-        }
     }
 
     /// `text` in a style.
@@ -62,83 +45,68 @@ impl<'a> Page<'a> {
         self.screen.paint(text, style)
     }
 
-    /// A piece of text and an empty line after it; waits first if it does not fit any more.
-    pub fn put(&mut self, text: &str) -> Result<()> {
-        let text = narrowed(text, self.screen.width());
-        self.put_as_it_is(&text)
+    /// Whether this text does not fit any more below what the reader has not gone on from.
+    pub fn is_full(&self, text: &str) -> bool {
+        self.rows > 0 && self.rows + text.lines().count() + 1 > self.rows_at_once()
     }
 
-    /// The same with lines that may be longer than the screen: commands, to be copied whole.
-    fn put_as_it_is(&mut self, text: &str) -> Result<()> {
-        let needed = text.lines().count() + 1;
-        if self.keys && self.rows > 0 && self.rows + needed > self.screen.height().saturating_sub(2)
-        {
-            self.wait("Enter for more", false)?;
-        }
-        self.rows += needed;
+    /// Lines that fit above a prompt.
+    pub fn rows_at_once(&self) -> usize {
+        self.screen.height().saturating_sub(2)
+    }
+
+    /// A piece of text and an empty line after it.
+    pub fn put(&mut self, text: &str) -> Result<()> {
+        let text = narrowed(text, self.screen.width());
+        self.rows += text.lines().count() + 1;
         self.screen.out(&format!("{text}\n\n"))
     }
 
-    /// Before a new step; `false` when the reader wants to stop.
-    pub fn turn(&mut self) -> Result<bool> {
-        self.seen.clear();
-        if self.keys && self.rows > 0 {
-            self.wait("Enter for the next step · q to stop here · ? for help", true)?;
-        }
-        Ok(!self.stopped)
+    /// What may be typed now; the line stays open.
+    pub fn prompt(&mut self, text: &str) -> Result<()> {
+        self.screen.prompt(text)
     }
 
-    /// Waits for Enter (or `q`, where stopping is offered).
-    fn wait(&mut self, prompt: &str, may_stop: bool) -> Result<()> {
-        if self.stopped {
-            return Ok(());
-        }
-        self.screen.prompt(prompt)?;
-        loop {
-            match keys::read()? {
-                Key::Enter | Key::Char(' ') => break,
-                Key::Quit | Key::Char('q') => {
-                    self.stopped = true;
-                    break;
-                }
-                Key::Char('?') if may_stop => self.screen.prompt(HELP)?,
-                Key::Char(_) => {}
-            }
-        }
+    /// The end of the prompt's line, with what was typed; the reader has seen all above it.
+    pub fn prompted(&mut self, typed: String) -> Result<()> {
         self.rows = 0;
-        self.screen.out("")
+        self.screen.out(&typed)
+    }
+
+    /// A new step: what is said once a step may be said again.
+    pub fn begin(&mut self) {
+        self.seen.clear();
     }
 
     /// Lesson text.
-    pub fn markdown(&mut self, text: &str) -> Result<()> {
-        let text = markdown::render(text, self.width(), self.screen.settings().color_out);
-        self.put(&text)
+    pub fn markdown(&self, text: &str) -> String {
+        markdown::render(text, self.width(), self.screen.settings().color_out)
     }
 
     /// **Today**, **Surprise**, **Notice**.
-    pub fn aside(&mut self, word: &str, text: &str) -> Result<()> {
+    pub fn aside(&self, word: &str, text: &str) -> String {
         self.markdown(&format!("**{word}.** {text}"))
     }
 
     /// How another engine does the same.
-    pub fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
+    pub fn engine(&self, engine: &str, lines: &str) -> String {
         let head = format!("The same with {engine} (shown, not performed):");
         let mut text = self.paint(&wrap(&head, self.width(), "  "), Style::Dim);
         for line in lines.lines() {
             text.push_str(&format!("\n    {}", self.paint(line, Style::Command)));
         }
-        self.put_as_it_is(&text)
+        text
     }
 
     /// A command, the operations it is shown for, and what it printed.
     pub fn performed(
-        &mut self,
+        &self,
         line: &str,
         steps: &[&Step],
         hidden: usize,
         output: &str,
         whole: bool,
-    ) -> Result<()> {
+    ) -> String {
         let typed: Vec<_> = line.lines().map(|line| self.paint(line, Style::Command)).collect();
         let mut text = format!("  {} {}", self.paint("$", Style::Dim), typed.join("\n  "));
         let width = self.width().saturating_sub(6);
@@ -159,7 +127,8 @@ impl<'a> Page<'a> {
             }
         }
         if hidden > 0 {
-            let more = format!("and {hidden} more operations (`--explain` shows them all)");
+            let how = if self.keys { "x" } else { "`--explain`" };
+            let more = format!("and {hidden} more operations ({how} shows them all)");
             text.push_str(&format!("\n    {}", self.paint(&more, Style::Dim)));
         }
         let lines: Vec<_> = output.trim_end().lines().collect();
@@ -172,25 +141,23 @@ impl<'a> Page<'a> {
             let rest = format!("… and {} more lines", lines.len() - most);
             text.push_str(&format!("\n  {}", self.paint(&rest, Style::Dim)));
         }
-        self.put(&text)
+        text
     }
 
     /// A word on a command that did not end as the lesson expects.
-    pub fn exit_told(&mut self, done: &Done, expected: u8, missing: Option<&str>) -> Result<()> {
+    pub fn exit_told(&self, done: &Done, expected: u8, missing: Option<&str>) -> Option<String> {
         let told = match missing {
             Some(missing) => missing.to_owned(),
-            None if done.exit == expected => return Ok(()),
+            None if done.exit == expected => return None,
             None => {
                 format!("It ended with exit code {}, not with {expected} as it should.", done.exit)
             }
         };
-        let told = self.paint(&told, Style::Warning);
-        self.put(&format!("  {told}"))
+        Some(format!("  {}", self.paint(&told, Style::Warning)))
     }
 
-    /// Asks a question. `None` when the reader wants to stop; `Some(None)` when
-    /// nobody is there to choose.
-    pub fn ask(&mut self, predict: &Predict) -> Result<Option<Option<usize>>> {
+    /// A question, and what may be answered.
+    pub fn question(&self, predict: &Predict) -> String {
         let plain = self.screen.plain();
         let mut text = format!("**Predict.** {}\n", predict.question);
         for (number, (choice, _)) in predict.choices.iter().enumerate() {
@@ -198,28 +165,7 @@ impl<'a> Page<'a> {
             let (gap, name) = (if plain { "\n" } else { "" }, plain::choice(number, plain));
             text.push_str(&format!("\n{gap}{name}. {choice}"));
         }
-        self.markdown(&text)?;
-        if !self.keys || self.stopped {
-            return Ok(if self.stopped { None } else { Some(None) });
-        }
-        let most = predict.choices.len();
-        let (first, last) = (plain::choice(0, plain), plain::choice(most - 1, plain));
-        self.screen.prompt(&format!("What do you think? {first} to {last}"))?;
-        loop {
-            match keys::read()? {
-                Key::Char(c) if plain::chosen(c, most, plain).is_some() => {
-                    self.screen.out(&c.to_string())?;
-                    self.rows = 0;
-                    return Ok(Some(plain::chosen(c, most, plain)));
-                }
-                Key::Quit | Key::Char('q') => {
-                    self.stopped = true;
-                    self.screen.out("")?;
-                    return Ok(None);
-                }
-                _ => {}
-            }
-        }
+        self.markdown(&text)
     }
 
     /// What this machine answered, beside what the reader expected.
@@ -229,7 +175,7 @@ impl<'a> Page<'a> {
         choice: Option<usize>,
         answer: &Answer,
         typed: &str,
-    ) -> Result<()> {
+    ) -> String {
         let named = |index: usize| plain::choice(index, self.screen.plain());
         let text = match answer {
             Ok(finding) => {
@@ -255,7 +201,7 @@ impl<'a> Page<'a> {
         let color = self.screen.settings().color_out;
         let mut text = markdown::render(&text, width, color).replace("\n\n(", "\n(");
         text.push_str(&self.see(typed));
-        self.put(&text)
+        text
     }
 
     /// How to see the same without us; the same line only once a step.
@@ -278,7 +224,7 @@ impl<'a> Page<'a> {
         text: &str,
         judged: &Judgement,
         typed: &[String],
-    ) -> Result<()> {
+    ) -> String {
         let color = self.screen.settings().color_out;
         let mut text = markdown::render(&format!("**{word}.** {text}"), self.width(), color);
         let mark = verdict_mark(self.screen, judged.verdict);
@@ -296,22 +242,9 @@ impl<'a> Page<'a> {
                 text.push_str(&self.see(line));
             }
         }
-        self.put(&text)
-    }
-
-    /// A key after a prompt of one's own: for exercises.
-    pub fn key(&mut self, prompt: &str) -> Result<Key> {
-        self.screen.prompt(prompt)?;
-        let key = keys::read()?;
-        self.screen.out("")?;
-        self.rows = 0;
-        self.stopped |= matches!(key, Key::Quit | Key::Char('q'));
-        Ok(key)
+        text
     }
 }
-
-const HELP: &str = "Enter: next · q: stop and keep the place · Ctrl-C: the same. \
-                    Whatever the lesson started is ended with it";
 
 /// A long list of flags may be broken after a bar.
 fn breakable(call: &str, width: usize) -> String {
