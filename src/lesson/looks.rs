@@ -83,7 +83,7 @@ pub fn not_to_be_left(path: &str) -> Option<&'static str> {
     }
     let below =
         |top: &&str| path.strip_prefix(*top).is_some_and(|rest| !rest.trim_matches('/').is_empty());
-    match WHERE.iter().any(|top| below(top)) {
+    match WHERE.iter().any(below) {
         true => None,
         false => Some("an exercise has no business there, since it is removed at the end"),
     }
