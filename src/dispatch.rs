@@ -27,6 +27,7 @@ pub fn main() -> ExitCode {
     let mut settings = Settings::from_environment(cli.global.format, cli.global.color);
     settings.quiet = cli.global.quiet;
     settings.explain = cli.global.explain;
+    settings.plain |= cli.global.plain;
     settings.report = cli.global.report_fd.and_then(raw::adopt_fd);
     let mut screen = Screen::new(settings);
     match run(cli, &mut screen) {

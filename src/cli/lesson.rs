@@ -44,6 +44,15 @@ pub struct Lesson {
     /// Do without any network: what is not here comes from there (see `lesson fetch`)
     #[arg(long, value_name = "DIR")]
     pub offline: Option<PathBuf>,
+    /// Read it in this language, where it is translated (de, pt_BR); else as the locale says
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Option<String>,
+    /// Write what it came to (claims, predictions, time; no names) to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// The name that the report is to bear
+    #[arg(long, value_name = "NAME", requires = "report")]
+    pub name: Option<String>,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -52,7 +61,7 @@ pub struct Lesson {
 /// Working on lessons.
 #[derive(Debug, Subcommand)]
 pub enum LessonCommand {
-    /// Check a lesson file without running it: blocks, checks, commands
+    /// Check a lesson file without running it: blocks, checks, commands, translations
     Check {
         /// A lesson.md or the directory it is in
         path: PathBuf,
@@ -86,6 +95,22 @@ pub enum LessonCommand {
         #[arg(value_name = "RUN")]
         run: Option<String>,
     },
+    /// The presenter's notes and the clock, in a second terminal, as the player goes on
+    Notes {
+        /// Which run, where several are played: lesson3-3fa2c1
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Print how it is now, and end
+        #[arg(long)]
+        once: bool,
+    },
+    /// What a class has come to: the reports of a directory in one table
+    ///
+    /// Each participant plays with --report FILE; the instructor gathers the files.
+    Reports {
+        /// Where they are
+        dir: PathBuf,
+    },
     /// Write a notebook as the user who typed `sudo`
     #[command(hide = true)]
     Notebook {
@@ -95,14 +120,14 @@ pub enum LessonCommand {
         #[arg(long)]
         write: bool,
     },
-    /// The presenter's notes and the clock, in a second terminal, as the player goes on
-    Notes {
-        /// Which run, where several are played: lesson3-3fa2c1
-        #[arg(value_name = "RUN")]
-        run: Option<String>,
-        /// Print how it is now, and end
-        #[arg(long)]
-        once: bool,
+    /// Write a report as the user who typed `sudo`
+    #[command(hide = true)]
+    Keep {
+        /// Where to
+        file: PathBuf,
+        /// Only find out whether that can be done
+        #[arg(long = "try")]
+        only_try: bool,
     },
     /// Read or write the progress file as the user who typed `sudo`
     #[command(hide = true)]

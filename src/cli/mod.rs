@@ -55,6 +55,11 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: ColorChoice,
+    /// Plain lines for a screen reader: nothing drawn or written over, states in words
+    ///
+    /// The same as UTH_PLAIN=1 in the environment.
+    #[arg(long, global = true)]
+    pub plain: bool,
     /// No notes, only results, warnings and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,

@@ -99,7 +99,7 @@ fn list(found: &[Leftover], screen: &mut Screen) -> Result<()> {
         return screen.json(&json!({ "leftovers": LEFTOVERS.json(found) }));
     }
     if found.is_empty() {
-        return screen.out("Nothing was left behind, and nothing is meant to stay.");
+        return screen.prose("Nothing was left behind, and nothing is meant to stay.");
     }
     screen.table(&LEFTOVERS, found)?;
     if found.iter().any(Leftover::is_gone) {

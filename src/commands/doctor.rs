@@ -278,7 +278,9 @@ fn as_above(fact: &Fact, other: &Fact) -> Fact {
 ///                             sudo modprobe overlay
 /// ```
 fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
-    const MARGIN: usize = 28;
+    // On a narrow screen the value stands below the name.
+    let narrow = screen.width() < 60;
+    let margin = if narrow { 6 } else { 28 };
     let mark = match fact.ok {
         Some(true) => screen.paint("ok", Style::Good),
         Some(false) => screen.paint("no", Style::Warning),
@@ -292,8 +294,8 @@ fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let room = screen.width().saturating_sub(MARGIN).max(20);
-    let hang = format!("\n{}", " ".repeat(MARGIN));
+    let room = screen.width().saturating_sub(margin).max(20);
+    let hang = format!("\n{}", " ".repeat(margin));
     let mut lines: Vec<String> = wrap(&value, room, "").lines().map(str::to_owned).collect();
     if fact.ok == Some(false) && value == "no" {
         lines.clear();
@@ -302,7 +304,10 @@ fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
         lines.extend(wrap(reason, room, "").lines().map(str::to_owned));
     }
     let mut text = format!("{mark}  {:<24}", fact.name);
-    if fact.name.len() >= 24 {
+    if narrow {
+        text.truncate(text.trim_end().len());
+    }
+    if (narrow && !lines.is_empty()) || fact.name.len() >= 24 {
         text.push_str(&hang);
     }
     text.push_str(&lines.join(&hang));

@@ -48,6 +48,7 @@ pub fn container(proc: &Path, target: &Target) -> Result<(Container, Option<&'st
     let container = Container {
         id: target.container.as_ref().and_then(id).unwrap_or_else(|| pid.to_string()),
         name,
+        scope: None,
         pid,
         start,
         shim: 0,

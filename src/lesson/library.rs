@@ -1,36 +1,45 @@
 //! The lessons that come with the program, and those in files elsewhere.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 use super::Grammar;
 use super::fault::Fault;
 use super::model::Lesson;
-use super::{parse, review};
+use super::{parse, review, shelf, source, translation};
 
 /// A lesson of this repository.
 struct Embedded {
     directory: &'static str,
     text: &'static str,
+    /// The same in other languages.
+    translations: &'static [(&'static str, &'static str)],
     files: &'static [(&'static str, &'static str)],
 }
 
-/// `lesson!("01-processes")`, and the files that its steps need.
+/// `lesson!("01-processes")`, and the files that its steps need; before these in brackets the
+/// languages it is translated into: `lesson!("00-setup", ["de"])`.
 macro_rules! lesson {
     ($directory:literal $(, $file:literal)*) => {
+        lesson!($directory, [] $(, $file)*)
+    };
+    ($directory:literal, [$($language:literal),*] $(, $file:literal)*) => {
         Embedded {
             directory: $directory,
             text: include_str!(concat!("../../lessons/", $directory, "/lesson.md")),
+            translations: &[$((
+                $language,
+                include_str!(concat!("../../lessons/", $directory, "/lesson.", $language, ".md")),
+            )),*],
             files: &[$(($file, include_str!(concat!("../../lessons/", $directory, "/", $file)))),*],
         }
     };
 }
 
 const EMBEDDED: &[Embedded] = &[
-    lesson!("00-setup"),
+    lesson!("00-setup", ["de"]),
     lesson!("01-processes"),
     lesson!("02-network"),
     lesson!("03-filesystem"),
@@ -69,15 +78,132 @@ pub fn find(wanted: &str, grammar: &dyn Grammar) -> Result<Lesson> {
     }
     let mut matching = embedded();
     matching.retain(|lesson| lesson.is_called(wanted));
+    if matching.is_empty() {
+        let (lesson, installed) = on_the_shelf(wanted, grammar)?;
+        return lesson.map_or_else(|| Err(unknown(wanted, &installed)), Ok);
+    }
     match matching.len() {
         1 => Ok(matching.remove(0)),
-        0 => Err(Error::new(format!("there is no lesson `{wanted}`")).hint(format!(
-            "There are: {}. A lesson in a file is named by its path.",
-            names(&embedded())
-        ))),
         _ => Err(Error::usage(format!("`{wanted}` is more than one lesson"))
             .hint(format!("Say which: {}.", names(&matching)))),
     }
+}
+
+fn unknown(wanted: &str, installed: &[Lesson]) -> Error {
+    let installed = match installed {
+        [] => String::new(),
+        some => format!(" Installed: {}.", names(some)),
+    };
+    Error::new(format!("there is no lesson `{wanted}`")).hint(format!(
+        "There are: {}.{installed} A lesson in a file is named by its path.",
+        names(&embedded())
+    ))
+}
+
+/// The installed lesson that goes by this name, and what else is installed. The one that
+/// is meant must be without mistakes.
+fn on_the_shelf(wanted: &str, grammar: &dyn Grammar) -> Result<(Option<Lesson>, Vec<Lesson>)> {
+    let all = installed(grammar)?;
+    let mut matching: Vec<_> = all
+        .iter()
+        .filter(|(lesson, _)| lesson.is_called(wanted))
+        .map(|(lesson, _)| lesson)
+        .collect();
+    match matching.len() {
+        0 | 1 => {}
+        _ => {
+            let paths: Vec<_> = matching.iter().map(|lesson| lesson.path.as_str()).collect();
+            return Err(Error::usage(format!("`{wanted}` is more than one lesson"))
+                .hint(format!("Say which by its path: {}.", paths.join(", "))));
+        }
+    }
+    let Some(found) = matching.pop() else {
+        return Ok((None, all.into_iter().map(|(lesson, _)| lesson).collect()));
+    };
+    let directory = Path::new(&found.path).parent().unwrap_or(Path::new("/")).to_owned();
+    shelf::trustworthy(&directory)?;
+    open(&directory, grammar).map(|lesson| (Some(lesson), Vec::new()))
+}
+
+/// Every installed lesson of others, each with how many mistakes it has; one that cannot even
+/// be read has its path and one.
+pub fn installed(grammar: &dyn Grammar) -> Result<Vec<(Lesson, usize)>> {
+    let mut all = Vec::new();
+    for path in shelf::installed()? {
+        all.push(match examine(&path, grammar) {
+            Ok((lesson, faults)) => (lesson, faults.len()),
+            Err(_) => (read(&source::file_of(&path).to_string_lossy(), "").0, 1),
+        });
+    }
+    Ok(all)
+}
+
+/// The lesson in one of these languages, the best first, if it is translated; which one it is.
+/// A translation that differs from its original is not played: the second value says so.
+pub fn in_language(
+    lesson: &Lesson,
+    wanted: &[String],
+    grammar: &dyn Grammar,
+) -> (Option<(Lesson, String)>, Option<String>) {
+    for language in wanted {
+        let Some((path, text)) = translated_text(lesson, language) else { continue };
+        let (text, mut faults) = text;
+        let (mut found, read_faults) = read(&path, &text);
+        faults.extend(read_faults);
+        faults.extend(review::review(&found, grammar));
+        faults.extend(translation::compare(lesson, &found));
+        if let Some(first) = faults.into_iter().map(|fault| fault.located(&text)).min() {
+            let why = format!("{path}:{first}");
+            return (None, Some(why));
+        }
+        // It is the same lesson: its place, its files and its trust are the original's.
+        found.path.clone_from(&lesson.path);
+        found.embedded = lesson.embedded;
+        found.files.clone_from(&lesson.files);
+        (found.number, found.name) = (lesson.number, lesson.name.clone());
+        return (Some((found, language.clone())), None);
+    }
+    (None, None)
+}
+
+fn translated_text(lesson: &Lesson, language: &str) -> Option<(String, (String, Vec<Fault>))> {
+    if lesson.embedded {
+        let known = EMBEDDED.iter().find(|known| lesson.path.contains(known.directory))?;
+        let (_, text) = known.translations.iter().find(|(known, _)| *known == language)?;
+        let path = format!("lessons/{}/lesson.{language}.md", known.directory);
+        return Some((path, ((*text).to_owned(), Vec::new())));
+    }
+    let original = Path::new(&lesson.path);
+    source::language(Path::new(original.file_name()?)).filter(|language| language.is_empty())?;
+    let path = original.with_file_name(format!("lesson.{language}.md"));
+    Some((path.to_string_lossy().into_owned(), source::text(&path).ok()?))
+}
+
+/// Every translation that lies beside a lesson's file, with all that is wrong with it.
+pub fn translations(
+    lesson: &Lesson,
+    directory: &Path,
+    grammar: &dyn Grammar,
+) -> Result<Vec<(String, Vec<Fault>)>> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    let is_translation = |path: &PathBuf| {
+        let name = path.file_name().map(Path::new);
+        name.and_then(source::language).is_some_and(|language| !language.is_empty())
+    };
+    paths.retain(is_translation);
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths {
+        let (found, mut faults) = examine(&path, grammar)?;
+        let (text, _) = source::text(&path)?;
+        let differences = translation::compare(lesson, &found).into_iter();
+        faults.extend(differences.map(|fault| fault.located(&text)));
+        faults.sort();
+        faults.dedup();
+        all.push((found.path, faults));
+    }
+    Ok(all)
 }
 
 fn names(lessons: &[Lesson]) -> String {
@@ -101,74 +227,25 @@ pub fn open(path: &Path, grammar: &dyn Grammar) -> Result<Lesson> {
         .hint(format!("`under-the-hood lesson check {}` shows all that is wrong.", path.display())))
 }
 
-/// A lesson has a few pages; what has no end (/dev/zero) is not waited for.
-const LARGEST: u64 = 1 << 20;
-/// And a few files beside it.
-const MOST_FILES: usize = 100;
-
 /// A lesson from a file with everything that is wrong with it.
 pub fn examine(path: &Path, grammar: &dyn Grammar) -> Result<(Lesson, Vec<Fault>)> {
-    let file = if path.is_dir() { path.join("lesson.md") } else { path.to_owned() };
-    let mut text = Vec::new();
-    let opened = fs::File::open(&file).tried(|| format!("open({file:?})"))?;
-    opened.take(LARGEST + 1).read_to_end(&mut text).tried(|| format!("read({file:?})"))?;
-    if text.len() as u64 > LARGEST {
-        return Err(Error::new(format!("reading the lesson {}", file.display()))
-            .said("it is larger than a megabyte: that is no lesson"));
-    }
-    let Ok(text) = String::from_utf8(text) else {
-        return Err(Error::new(format!("reading the lesson {}", file.display()))
-            .said("it is not UTF-8 text"));
-    };
+    let file = source::file_of(path);
+    let (text, unreadable) = source::text(&file)?;
     let (mut lesson, mut faults) = read(&file.to_string_lossy(), &text);
     if path.is_dir() {
-        lesson.files = files_in(path)?;
+        lesson.files = source::files_in(path)?;
     }
     faults.extend(review::review(&lesson, grammar));
+    let mut faults: Vec<_> = faults.into_iter().map(|fault| fault.located(&text)).collect();
+    faults.extend(unreadable);
     faults.sort();
     Ok((lesson, faults))
 }
 
-/// What lies beside the text in a lesson's directory: its steps need it.
-fn files_in(top: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let (mut files, mut size) = (Vec::new(), 0);
-    let mut ahead = vec![top.to_owned()];
-    while let Some(directory) = ahead.pop() {
-        for entry in fs::read_dir(&directory).tried(|| format!("opendir({directory:?})"))? {
-            let entry = entry.tried(|| format!("readdir({directory:?})"))?;
-            let path = entry.path();
-            let metadata = entry.metadata().tried(|| format!("lstat({path:?})"))?;
-            if metadata.is_dir() {
-                ahead.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(top).unwrap_or(&path);
-            if !metadata.is_file() || is_text(name) {
-                continue;
-            }
-            size += metadata.len();
-            if size > LARGEST || files.len() == MOST_FILES {
-                return Err(Error::new(format!("reading the lesson's files in {}", top.display()))
-                    .said("there are more than a hundred, or more than a megabyte of them")
-                    .hint("A lesson keeps only what its steps need beside lesson.md."));
-            }
-            files.push((name.to_owned(), fs::read(&path).tried(|| format!("read({path:?})"))?));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// `lesson.md`, or `lesson.de.md`: the same in another language.
-fn is_text(name: &Path) -> bool {
-    let name = name.to_string_lossy();
-    name.starts_with("lesson.") && name.ends_with(".md")
-}
-
 /// Whether a file is, letter by letter, a lesson that this program came with.
 pub fn is_embedded(path: &Path) -> bool {
-    let file = if path.is_dir() { path.join("lesson.md") } else { path.to_owned() };
-    fs::read_to_string(file).is_ok_and(|text| EMBEDDED.iter().any(|known| known.text == text))
+    fs::read_to_string(source::file_of(path))
+        .is_ok_and(|text| EMBEDDED.iter().any(|known| known.text == text))
 }
 
 fn read(path: &str, text: &str) -> (Lesson, Vec<Fault>) {

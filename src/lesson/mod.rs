@@ -7,24 +7,31 @@
 //! | `parse` | from Markdown to that |
 //! | `rehearsal` | a lesson played beforehand, and what was recorded of it |
 //! | `review` | what can be wrong with a lesson that reads well |
+//! | `looks` | whether a line only looks, and where an exercise may leave something |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
+//! | `source`, `shelf` | lessons of others: read from a file; installed by name |
+//! | `translation` | the same lesson in another language |
 //! | `check` | is it true on this machine? |
 //! | `own` | what is one run's alone: its names, its port |
 //! | `perform` | a lesson's lines, performed |
 //! | `session` | what a second terminal is told of a player |
-//! | `shelf` | the images that a run has built |
+//! | `built` | the images that a run has built |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `picture` | what is there, gathered to be drawn |
 //! | `record` | what a run showed and found |
 //! | `notebook` | that as a page of one's own |
 //! | `progress` | how far the reader has come |
+//! | `report` | what a run came to, for an instructor |
+//! | `invoker` | whoever typed `sudo`, and what is written as them |
 //! | `trial` | every check both ways |
 
+mod built;
 pub mod check;
 pub mod fault;
 mod invoker;
 pub mod library;
+pub mod looks;
 pub mod model;
 pub mod notebook;
 pub mod own;
@@ -35,10 +42,13 @@ pub mod play;
 pub mod progress;
 pub mod record;
 pub mod rehearsal;
+pub mod report;
 pub mod review;
 pub mod session;
-mod shelf;
+pub mod shelf;
+pub mod source;
 pub mod stage;
+pub mod translation;
 pub mod trial;
 pub mod words;
 

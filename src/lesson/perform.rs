@@ -14,6 +14,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::error::{Context, Error, Result};
 use crate::step::Step;
+use crate::ui::columns;
 
 use super::check::World;
 
@@ -28,19 +29,38 @@ pub struct Done {
     pub steps: Vec<Step>,
 }
 
+/// How the commands' own output is to look.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// Whether in colour.
+    pub color: bool,
+    /// Whether nothing is to be drawn.
+    pub plain: bool,
+    /// Whether they are shown, on a terminal whose window may change; else 80 columns.
+    pub shown: bool,
+}
+
+impl Look {
+    /// What commands print stands indented by two.
+    fn width(self) -> usize {
+        if self.shown { columns().unwrap_or(80).min(100) - 2 } else { 80 }
+    }
+}
+
 /// This program's own path, to be found by a shell and by `sudo`.
 pub fn own_program() -> Result<PathBuf> {
     std::env::current_exe().tried(|| "readlink(\"/proc/self/exe\")")
 }
 
 /// One of our own command lines (without the program's name), in a process of its own.
-pub fn own(words: &[String], world: &World, color: bool, width: usize) -> Result<Done> {
+pub fn own(words: &[String], world: &World, look: Look) -> Result<Done> {
     let reports = memory("steps")?;
     let number = reports.as_raw_fd().to_string();
     let mut command = Command::new("/proc/self/exe");
     command.arg0(super::review::PROGRAM);
-    command.args(["--report-fd", &number, "--color", if color { "always" } else { "never" }]);
-    command.args(words).env("COLUMNS", width.to_string());
+    command.args(["--report-fd", &number, "--color", if look.color { "always" } else { "never" }]);
+    command.args(words).env("COLUMNS", look.width().to_string());
+    command.envs(look.plain.then_some(("UTH_PLAIN", "1")));
     rustix::io::fcntl_setfd(&reports, rustix::io::FdFlags::empty()).tried(|| "fcntl(F_SETFD)")?;
     let done = capture(command, world);
     rustix::io::fcntl_setfd(&reports, rustix::io::FdFlags::CLOEXEC).tried(|| "fcntl(F_SETFD)")?;

@@ -125,7 +125,7 @@ pub fn rehearse(
         let tried = format!("lesson {} cannot be played here", lesson.key());
         return Err(Error { hint: fix, ..Error::cannot(tried).said(reason) });
     }
-    player.record();
+    player.rehearse();
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut rehearsal = Rehearsal { lesson: lesson.key(), kernel, takes: Vec::new() };
     let played = (|| {

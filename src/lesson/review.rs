@@ -9,6 +9,7 @@ use crate::ui::markdown;
 use super::Grammar;
 use super::check::{CPU, DIRECTORY, ID, IMAGE, PORT, Test};
 use super::fault::Fault;
+use super::looks;
 use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Picture, Try};
 use super::words::{Line, shell_names};
 
@@ -24,7 +25,8 @@ const CAPTION: usize = 3;
 
 /// Everything that is wrong with it.
 pub fn review(lesson: &Lesson, grammar: &dyn Grammar) -> Vec<Fault> {
-    let mut review = Review { grammar, faults: Vec::new(), bound: HashSet::new(), image: false };
+    let mut review =
+        Review { grammar, faults: Vec::new(), bound: HashSet::new(), image: false, asked: None };
     let steps: Vec<_> = lesson.steps.iter().filter(|step| !step.more).collect();
     match steps.get(MOST_STEPS) {
         Some(step) => review.fault(
@@ -43,6 +45,7 @@ pub fn review(lesson: &Lesson, grammar: &dyn Grammar) -> Vec<Fault> {
     for block in lesson.intro.iter().chain(lesson.steps.iter().flat_map(|step| &step.blocks)) {
         review.block(block);
     }
+    review.answered();
     review.faults.sort();
     review.faults
 }
@@ -54,6 +57,8 @@ struct Review<'a> {
     bound: HashSet<String>,
     /// Whether an image was fetched, whose name `$image` is.
     image: bool,
+    /// The measure of an open question: it is taken after the next block that performs something.
+    asked: Option<Test>,
 }
 
 impl Review<'_> {
@@ -71,12 +76,29 @@ impl Review<'_> {
     }
 
     fn block(&mut self, block: &Block) {
+        if matches!(block.kind, Kind::Predict(_) | Kind::Claim(_) | Kind::Try(_)) {
+            self.answered();
+        }
+        self.one(block);
+        if matches!(block.kind, Kind::Run(_) | Kind::Shell(_) | Kind::Article(_)) {
+            self.answered();
+        }
+    }
+
+    fn answered(&mut self) {
+        if let Some(measure) = self.asked.take() {
+            self.test(&measure);
+        }
+    }
+
+    fn one(&mut self, block: &Block) {
         match &block.kind {
             Kind::Prose(text) | Kind::Aside(_, text) => self.fits(block.line, text),
             Kind::Run(fence) => self.run(fence),
             Kind::Shell(fence) => {
                 for (line, text) in &fence.lines {
                     self.names(*line, shell_names(text));
+                    self.only_looks(*line, text);
                 }
             }
             Kind::Article(Article { parts, .. }) => {
@@ -86,12 +108,23 @@ impl Review<'_> {
             }
             Kind::Predict(predict) => {
                 self.fits(block.line, &predict.question);
-                self.test(&predict.measure);
+                self.asked = Some(predict.measure.clone());
             }
             Kind::Claim(claim) => self.claim(block.line, claim),
             Kind::Picture(picture) => self.picture(block.line, picture),
             Kind::Try(exercise) => self.exercise(block.line, exercise),
             Kind::Engine(..) | Kind::Notes(_) => {}
+        }
+    }
+
+    fn only_looks(&mut self, line: usize, text: &str) {
+        // The run's own directory may be changed: it is a new one each time.
+        if let Some(what) = looks::changes(text).filter(|_| !text.contains("$lesson_dir")) {
+            self.fault(
+                line,
+                format!("a `sh shell` line only looks, and this changes something: `{what}`"),
+                "use `sh run` with a command of this program, which is undone, or make it a **Try**",
+            );
         }
     }
 
@@ -124,9 +157,10 @@ impl Review<'_> {
             Some((program, rest)) if program == PROGRAM => {
                 if let Err(error) = self.grammar.parse(rest) {
                     let what = format!("`{text}` does not parse: {}", error.tried);
-                    let mut fault = Fault::new(line, what);
-                    fault.allowed = error.hint;
-                    self.faults.push(fault);
+                    let help = "`under-the-hood --help` and `under-the-hood COMMAND --help` list what there is";
+                    let allowed = error.hint.unwrap_or_else(|| help.to_owned());
+                    self.bound.extend(named(rest));
+                    return self.fault(line, what, &allowed);
                 }
                 let name = container_named(rest);
                 let stays = rest.iter().any(|word| word == "-d" || word == "--detach");
@@ -137,11 +171,15 @@ impl Review<'_> {
                 self.bound.extend(name);
                 self.image |= fetches(rest);
             }
-            _ => self.fault(
+            other => {
+                // What it would have been called is not told as a second mistake.
+                self.bound.extend(other.and_then(|(_, rest)| named(rest)));
+                self.fault(
                 line,
                 format!("`{}` is not this program", words.first().map_or("", String::as_str)),
                 "a `sh run` line starts with `under-the-hood`; the machine's programs stand in `sh shell`",
-            ),
+            );
+            }
         }
     }
 
@@ -214,6 +252,15 @@ impl Review<'_> {
         for leaves in &exercise.leaves {
             let (Leaves::Path(text) | Leaves::Process { command: text, .. }) = leaves;
             self.names(line, shell_names(text));
+            if let Leaves::Path(path) = leaves
+                && let Some(why) = looks::not_to_be_left(path)
+            {
+                self.fault(
+                    line,
+                    format!("this **Try** cannot leave `{path}`: {why}"),
+                    looks::MAY_LEAVE,
+                );
+            }
             if let Leaves::Process { name: Some(name), .. } = leaves {
                 self.bound.insert(name.clone());
             }
@@ -224,9 +271,11 @@ impl Review<'_> {
 
 /// The name that a command line of ours gives a container.
 pub fn container_named(words: &[String]) -> Option<String> {
-    if words.first().is_none_or(|word| word != "run") {
-        return None;
-    }
+    words.first().filter(|word| *word == "run").and_then(|_| named(words))
+}
+
+/// What stands after `--name`.
+fn named(words: &[String]) -> Option<String> {
     let at = words.iter().position(|word| word == "--name" || word.starts_with("--name="))?;
     match words[at].strip_prefix("--name=") {
         Some(name) => Some(name.to_owned()),

@@ -1,94 +1,50 @@
-//! What a run leaves in the store of images: those that it built, which are named
-//! after it (`$lesson_id/site`), and the trees that were unpacked to run images
-//! which had no name. They go when the stage is emptied, by the same `image rm`
-//! that a reader would type. What was pulled stays: it is nobody's alone.
+//! Lessons of others, installed by name: `NN-name/lesson.md` in the directory
+//! `lessons` of our data directory, and of each of `$XDG_DATA_DIRS` for what
+//! one person installs for all.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::home::{self, Place};
-use crate::image::store::Store;
 
-use super::check::World;
-use super::perform;
-use super::session;
+use super::source;
 
-/// How the store was when the stage was empty.
-pub struct Shelf {
-    trees: BTreeSet<OsString>,
-}
+/// More than this are not looked at.
+const MOST: usize = 200;
 
-impl Shelf {
-    /// Looks at it; what a player that was killed has left there is removed first.
-    pub fn look(world: &World) -> Result<Self> {
-        let alive: Vec<_> = session::list()?.into_iter().map(|session| session.scope).collect();
-        let dead = |scope: &str| is_scope(scope) && !alive.iter().any(|alive| alive == scope);
-        remove(&built(|scope| scope != world.scope && dead(scope))?, world)?;
-        Ok(Self { trees: trees() })
+/// The directories that may hold lessons.
+pub fn directories() -> Result<Vec<PathBuf>> {
+    let mut all = vec![home::path(Place::Data)?.join("lessons")];
+    let alone = std::env::var_os("UTH_HOME").is_some_and(|home| !home.is_empty());
+    if !alone {
+        let given = std::env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
+        let dirs = given.unwrap_or_else(|| "/usr/local/share:/usr/share".into());
+        let absolute = std::env::split_paths(&dirs).filter(|dir| dir.is_absolute());
+        all.extend(absolute.map(|dir| dir.join("under-the-hood/lessons")));
     }
+    Ok(all)
+}
 
-    /// Removes what the run has put there.
-    pub fn clear(&self, world: &World) -> Result<()> {
-        let own = built(|scope| scope == world.scope)?;
-        match own.is_empty() && trees().is_subset(&self.trees) {
-            true => Ok(()),
-            false => remove(&own, world).and_then(|()| match own.is_empty() {
-                true => image_rm(&[], world),
-                false => Ok(()),
-            }),
-        }
+/// Each directory with a lesson in it, in the order of their names. One that comes earlier
+/// hides a later one of the same name.
+pub fn installed() -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for shelf in directories()? {
+        let entries = std::fs::read_dir(shelf).into_iter().flatten().flatten().take(MOST);
+        let mut here: Vec<_> = entries.map(|entry| entry.path()).collect();
+        here.retain(|path| path.join("lesson.md").exists());
+        here.retain(|path| found.iter().all(|known| known.file_name() != path.file_name()));
+        found.extend(here);
     }
+    found.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(found)
 }
 
-/// The names of images that begin with the scope of a run.
-fn built(of: impl Fn(&str) -> bool) -> Result<Vec<String>> {
-    let named = Store::find()?.list()?.into_iter().filter_map(|named| named.name);
-    let names = named.map(|name| name.familiar());
-    Ok(names.filter(|name| name.split_once('/').is_some_and(|(first, _)| of(first))).collect())
-}
-
-/// `lesson6-3fa2c1`
-fn is_scope(word: &str) -> bool {
-    let Some((lesson, token)) = word.split_once('-') else { return false };
-    let number = lesson.strip_prefix("lesson");
-    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        && token.len() == 6
-        && token.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn remove(names: &[String], world: &World) -> Result<()> {
-    if names.is_empty() { Ok(()) } else { image_rm(names, world) }
-}
-
-/// Without a name it removes what no image needs.
-fn image_rm(names: &[String], world: &World) -> Result<()> {
-    let words = ["image", "rm"].into_iter().map(str::to_owned);
-    let words: Vec<_> = words.chain(names.iter().cloned()).collect();
-    let done = perform::own(&words, world, false, 80)?;
-    match done.exit {
-        0 => Ok(()),
-        _ => Err(Error::new("removing the images that the lesson made")
-            .said(done.output.trim())
-            .hint("`under-the-hood image ls` shows them, `image rm` removes them.")),
-    }
-}
-
-/// The unpacked root file systems, by the names of their directories.
-fn trees() -> BTreeSet<OsString> {
-    let Ok(data) = home::path(Place::Data) else { return BTreeSet::new() };
-    let entries = std::fs::read_dir(data.join("rootfs")).into_iter().flatten().flatten();
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    directories.map(|entry| entry.file_name()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_is_told_from_somebodys_own_name() {
-        assert!(is_scope("lesson6-3fa2c1") && is_scope("lesson-3fa2c1"));
-        assert!(!is_scope("lesson6") && !is_scope("lessons-3fa2c1") && !is_scope("lesson6-team"));
-    }
+/// Root is led by nobody who put a lesson on the shelf: what others can change is refused.
+pub fn trustworthy(path: &Path) -> Result<()> {
+    let Some(why) = source::changeable(path) else { return Ok(()) };
+    Err(Error::new(format!("playing the lesson {} as root", path.display())).said(why).hint(format!(
+        "If you trust it: `chown -R root: {0}` and `chmod -R go-w {0}`, or name it by its path and read what it would perform.",
+        path.display()
+    )))
 }

@@ -20,12 +20,12 @@ use crate::kernel::watcher::Watch;
 use crate::step::Deaf;
 
 use super::check::{self, Bound, World, start_of};
+use super::built::Built;
 use super::model::{Leaves, Lesson};
 use super::own;
-use super::perform::{self, Done};
+use super::perform::{self, Done, Look};
 use super::review;
 use super::session::{self, Now, Session};
-use super::shelf::Shelf;
 use super::words::Line;
 
 /// How long a container's shim may take to tidy up behind it.
@@ -42,16 +42,16 @@ pub struct Stage {
     session: PathBuf,
     world: World,
     /// The store of images, as it was before.
-    shelf: Shelf,
+    built: Built,
     /// Where the player is, for a second terminal.
     now: Option<Now>,
-    /// Colour and columns for the commands' own output.
-    look: (bool, usize),
+    /// How the commands' own output looks.
+    look: Look,
 }
 
 impl Stage {
     /// An empty stage. The watcher is forked here, so nothing may have started a thread.
-    pub fn new(lesson: &Lesson, look: (bool, usize)) -> Result<Self> {
+    pub fn new(lesson: &Lesson, look: Look) -> Result<Self> {
         let (title, files) = (format!("lesson {}", lesson.key()), &lesson.files);
         let (watch, session, directory) = opened(&title, files)?;
         let _turn = session::turn()?;
@@ -60,8 +60,8 @@ impl Stage {
         let cpu = own::cpu()?;
         let world = World { program, directory, scope, port, cpu, ..World::default() };
         let files = files.to_owned();
-        let shelf = Shelf::look(&world)?;
-        let mut stage = Self { title, files, watch, session, world, shelf, now: None, look };
+        let built = Built::look(&world)?;
+        let mut stage = Self { title, files, watch, session, world, built, now: None, look };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -85,7 +85,7 @@ impl Stage {
             |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
         let words = parsed.words(value);
         let words = words.get(1..).unwrap_or_default();
-        let done = perform::own(words, &self.world, self.look.0, self.look.1)?;
+        let done = perform::own(words, &self.world, self.look)?;
         if let Some(name) = review::container_named(words) {
             self.bind(&name)?;
         }
@@ -128,7 +128,7 @@ impl Stage {
         if let Err(error) = self.note(Effect::Process { what }, identity) {
             // What cannot be written down must not be left running.
             let stop = ["stop", "--time", "0", &container.id].map(str::to_owned);
-            perform::own(&stop, &self.world, self.look.0, self.look.1)?;
+            perform::own(&stop, &self.world, self.look)?;
             return Err(error);
         }
         self.world.bound.retain(|known| known.name != name);
@@ -242,14 +242,14 @@ impl Stage {
         let bound = std::mem::take(&mut self.world.bound);
         self.world.image = None;
         undone(old, &bound, &own)?;
-        self.shelf.clear(&self.world)?;
+        self.built.clear(&self.world)?;
         self.tell_session()
     }
 
     /// Ends everything that the lesson has started.
     pub fn end(self) -> Result<()> {
         undone(self.watch, &self.world.bound, &self.world.directory)?;
-        self.shelf.clear(&self.world)
+        self.built.clear(&self.world)
     }
 
     /// An ordinary process of this machine under each name: the world in which

@@ -10,7 +10,11 @@ impl Screen {
     /// neither `--quiet` nor JSON was asked for.
     pub fn shows_gauges(&self) -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        std::io::stderr().is_terminal() && !self.settings().quiet && !self.json_wanted() && !dumb
+        std::io::stderr().is_terminal()
+            && !self.settings().quiet
+            && !self.plain()
+            && !self.json_wanted()
+            && !dumb
     }
 
     /// Writes the line in place of the last one.

@@ -14,6 +14,7 @@ mod json;
 pub mod keys;
 pub mod markdown;
 pub mod picture;
+pub mod plain;
 mod progress;
 mod settings;
 mod shown;
@@ -31,12 +32,12 @@ use crate::error::{Error, Result};
 use crate::step::{Observer, Step};
 
 pub use foreground::foreground;
-pub use settings::{ColorChoice, Format, Settings};
+pub use settings::{ColorChoice, Format, Settings, columns};
 pub use shown::shown;
 pub use style::Style;
 pub use table::{Align, Column, Table, Value};
 pub use typed::typed;
-pub use wrap::{width_of, wrap};
+pub use wrap::{fold, width_of, wrap};
 
 /// Where output goes and how it looks.
 pub struct Screen {
@@ -68,7 +69,17 @@ impl Screen {
 
     /// Columns that prose and tables on standard output may take.
     pub fn width(&self) -> usize {
-        self.settings.width.unwrap_or(80)
+        self.settings.columns().unwrap_or(80)
+    }
+
+    /// Whether nothing is to be drawn or written over (`--plain`).
+    pub fn plain(&self) -> bool {
+        self.settings.plain
+    }
+
+    /// What is written where nothing is to be drawn.
+    fn undrawn<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+        if self.settings.plain { plain::linear(text).into() } else { text.into() }
     }
 
     /// Rows of the terminal; 24 where there is none.
@@ -82,7 +93,7 @@ impl Screen {
 
     /// A question or the keys that may be pressed now: no line break after it.
     pub fn prompt(&mut self, text: &str) -> Result<()> {
-        let text = style::paint(text, Style::Dim, self.settings.color_out);
+        let text = style::paint(&self.undrawn(text), Style::Dim, self.settings.color_out);
         let mut stdout = std::io::stdout().lock();
         write!(stdout, "{text} ")
             .and_then(|()| stdout.flush())
@@ -100,6 +111,7 @@ impl Screen {
             return Err(Error::call("write(1, \"…\")", nix::errno::Errno::EBADF)
                 .hint("Standard output is closed; give the program one, as in `> /dev/null`."));
         }
+        let text = &*self.undrawn(text);
         let mut stdout = std::io::stdout().lock();
         stdout
             .write_all(text.as_bytes())
@@ -136,7 +148,11 @@ impl Screen {
 
     /// Rows as a table (never JSON: see [`Table::json`]).
     pub fn table<R>(&mut self, table: &Table<R>, rows: &[R]) -> Result<()> {
-        let text = table.render(rows, self.settings.width, self.settings.color_out);
+        let width = self.settings.columns();
+        if self.settings.plain || width.is_some_and(|width| !table.fits(rows, width)) {
+            return self.records(table.0.iter(), rows);
+        }
+        let text = table.render(rows, width, self.settings.color_out);
         self.out(&text)
     }
 
@@ -147,13 +163,26 @@ impl Screen {
         columns: impl Iterator<Item = &'a Column<R>> + Clone,
         rows: &[R],
     ) -> Result<()> {
-        let text = table::records(columns, rows, self.width(), self.settings.color_out);
-        self.out(&text)
+        let (width, color) = (self.width(), self.settings.color_out);
+        let text = match self.settings.plain {
+            true => table::named(columns, rows, width),
+            false => table::records(columns, rows, width, color),
+        };
+        if text.is_empty() { Ok(()) } else { self.out(&text) }
     }
 
     /// Rows as a table whose last column is wrapped below itself.
     pub fn hanging<R>(&mut self, table: &Table<R>, rows: &[R]) -> Result<()> {
+        if self.settings.plain || !table.fits(rows, self.width()) {
+            return self.records(table.0.iter(), rows);
+        }
         let text = table.hanging(rows, self.width(), self.settings.color_out);
+        self.out(&text)
+    }
+
+    /// Lines, each wrapped where the screen is too narrow for it, the rest below itself.
+    pub fn lines(&mut self, text: &str) -> Result<()> {
+        let text = self.settings.columns().map_or_else(|| text.to_owned(), |w| wrap(text, w, "  "));
         self.out(&text)
     }
 
@@ -218,11 +247,12 @@ impl Screen {
     }
 
     fn err_width(&self) -> usize {
-        self.settings.width.unwrap_or(80).min(100)
+        self.settings.columns().unwrap_or(80).min(100)
     }
 
     fn err(&self, text: &str) {
         // Nothing can be told when standard error itself is gone.
+        let text = self.undrawn(text);
         let write = || drop(writeln!(std::io::stderr().lock(), "{text}"));
         self.progress.beside(write);
     }

@@ -40,6 +40,10 @@ pub struct Settings {
     pub width: Option<usize>,
     /// Pictures in ASCII: box drawings would not be shown.
     pub ascii: bool,
+    /// The width was asked for (`COLUMNS`), so that a terminal is not asked for its own.
+    pub fixed: bool,
+    /// Nothing is drawn or written over.
+    pub plain: bool,
     /// No notes on standard error.
     pub quiet: bool,
     /// Show each kernel operation on standard error.
@@ -55,8 +59,10 @@ impl Settings {
             format,
             color_out: colour(color, std::io::stdout().is_terminal()),
             color_err: colour(color, std::io::stderr().is_terminal()),
-            width: width(),
+            width: columns(),
             ascii: !locale_is_utf_8(|name| std::env::var(name).ok()),
+            fixed: columns_asked().is_some(),
+            plain: super::plain::wanted(),
             ..Self::default()
         }
     }
@@ -83,15 +89,31 @@ fn locale_is_utf_8(variable: impl Fn(&str) -> Option<String>) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-fn width() -> Option<usize> {
-    let from_env = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let from_terminal = || {
-        rustix::termios::tcgetwinsize(std::io::stdout())
-            .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()))
-            .ok()
-            .map(|size| usize::from(size.ws_col))
-    };
-    from_env.or_else(from_terminal).filter(|columns| *columns > 0).map(|columns| columns.max(20))
+impl Settings {
+    /// Columns now: a terminal's window may have another size than at the start.
+    pub fn columns(&self) -> Option<usize> {
+        match (self.fixed, self.width) {
+            (false, Some(width)) => columns_of_terminal().or(Some(width)),
+            (_, width) => width,
+        }
+    }
+}
+
+/// Columns of the terminal, or those that `COLUMNS` asks for.
+pub fn columns() -> Option<usize> {
+    columns_asked().or_else(columns_of_terminal)
+}
+
+fn columns_asked() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok()?.parse().ok();
+    columns.filter(|columns: &usize| *columns > 0).map(|columns| columns.max(20))
+}
+
+fn columns_of_terminal() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout())
+        .or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
+    let columns = size.ok().map(|size| usize::from(size.ws_col))?;
+    (columns > 0).then(|| columns.max(20))
 }
 
 #[cfg(test)]

@@ -105,6 +105,21 @@ impl<R> Table<R> {
         heading.into_iter().chain(lines).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether a table of these rows leaves its last column room enough. Only a narrow screen
+    /// is worth the look: at 80 columns and more, a column that is cut is cut.
+    pub fn fits(&self, rows: &[R], width: usize) -> bool {
+        const NARROW: usize = 80;
+        const ENOUGH: usize = 24;
+        if width >= NARROW {
+            return true;
+        }
+        let heads: Vec<_> = self.0.iter().map(|column| column.name.to_owned()).collect();
+        let cells: Vec<Vec<_>> = rows.iter().map(|row| self.cells(self.0, row)).collect();
+        let widths = widths(&heads, &cells);
+        let Some((last, before)) = widths.split_last() else { return true };
+        before.iter().map(|width| width + 2).sum::<usize>() + last.min(&ENOUGH) <= width
+    }
+
     fn cells(&self, columns: &[Column<R>], row: &R) -> Vec<String> {
         columns.iter().map(|column| (column.value)(row).for_people()).collect()
     }
@@ -207,6 +222,25 @@ pub(super) fn records<'a, R: 'a>(
     rows.iter().map(record).collect::<Vec<_>>().join("\n\n")
 }
 
+/// The same for a screen reader: `name: value`, in lower case, which is read as a word.
+pub(super) fn named<'a, R: 'a>(
+    columns: impl Iterator<Item = &'a Column<R>> + Clone,
+    rows: &[R],
+    width: usize,
+) -> String {
+    let line = |row: &R, column: &Column<R>| {
+        let text = match (column.value)(row) {
+            Value::None => "none".to_owned(),
+            value => value.for_people(),
+        };
+        fold(&format!("{}: {text}", column.name.to_lowercase()), width).replace('\n', "\n  ")
+    };
+    let record = |row: &R| -> String {
+        columns.clone().map(|column| line(row, column)).collect::<Vec<_>>().join("\n")
+    };
+    rows.iter().map(record).collect::<Vec<_>>().join("\n\n")
+}
+
 fn key(name: &str) -> String {
     name.to_lowercase().replace([' ', '-'], "_")
 }
@@ -261,6 +295,16 @@ mod tests {
         assert_eq!(
             records(TABLE.0.iter(), &rows, 40, false),
             "PID      7\nCOMMAND  a long command\n\nPID      42\nCOMMAND  x"
+        );
+    }
+
+    #[test]
+    fn a_narrow_table_becomes_records() {
+        let rows = [(7, "a long command of several words")];
+        assert!(TABLE.fits(&rows, 40) && !TABLE.fits(&rows, 24) && TABLE.fits(&[], 24));
+        assert_eq!(
+            named(TABLE.0.iter(), &rows, 30),
+            "pid: 7\ncommand: a long command of\n  several words"
         );
     }
 

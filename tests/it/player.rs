@@ -16,6 +16,7 @@ pub struct Reader {
     seen: String,
 }
 
+#[allow(dead_code)] // the exercises' tests, which come after, use all of them
 impl Reader {
     /// Begins `under-the-hood lesson ARGS`.
     pub fn begins(uth: &Uth, args: &[&str]) -> Self {

@@ -92,7 +92,8 @@ pub fn run(proc: &Path, args: &Ls, screen: &mut Screen) -> Result<u8> {
             screen.out("\n")?;
         }
         let heading = screen.paint(&path_text(&root.directory), Style::Heading);
-        screen.out(&format!("{heading}  {}", described(root)))?;
+        let line = format!("{heading}  {}", described(root));
+        screen.out(&crate::ui::wrap(&line, screen.width(), "  "))?;
         screen.table(&FILES, rows)?;
     }
     Ok(0)

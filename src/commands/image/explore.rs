@@ -21,6 +21,11 @@ const MOST_SHOWN: usize = 1 << 18;
 /// `image explore`
 pub fn run(args: &Explore, screen: &mut Screen) -> Result<u8> {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if screen.plain() {
+        return Err(Error::usage("image explore draws on the whole screen, and --plain draws nothing").hint(
+            "`under-the-hood image dissect IMAGE` says the same line by line; its --tree, --layer and --path look closer.",
+        ));
+    }
     if screen.json_wanted() || dumb || !keys::on_terminal() {
         return Err(Error::cannot("image explore needs a terminal, to show and to read keys").hint(
             "`under-the-hood image dissect IMAGE` says the same without one; its --tree, --layer and --path look closer.",

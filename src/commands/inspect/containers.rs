@@ -161,7 +161,7 @@ fn tables(rows: Vec<Row>, screen: &mut Screen) -> Result<()> {
     let (services, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|row| row.seen.what == What::Service);
     match containers.as_slice() {
-        [] => screen.out("No container shows itself on this machine.")?,
+        [] => screen.prose("No container shows itself on this machine.")?,
         some => show(&TABLE, some, screen)?,
     }
     if !others.is_empty() {

@@ -1,32 +1,51 @@
 //! For those who write lessons: `lesson check`, `lesson test`, `lesson new`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+
+use serde_json::json;
 
 use crate::cli::Global;
 use crate::error::{Context, Error, Exit, Result};
+use crate::lesson::fault::Fault;
 use crate::lesson::library;
 use crate::lesson::trial::{self, Tried};
 use crate::step::Step;
-use crate::ui::{Align, Column, Screen, Table, Value};
+use crate::ui::{Align, Column, Screen, Table, Value, shown};
 
 use super::{Clap, play};
 
-/// `lesson check PATH`: every mistake with its line, or a word that there is none.
+/// `lesson check PATH`: every mistake with its place, or a word that there is none; of a
+/// directory the translations too.
 pub(super) fn check(path: &Path, screen: &mut Screen) -> Result<u8> {
     let (lesson, faults) = library::examine(path, &Clap)?;
-    if faults.is_empty() {
-        let (steps, claims) = (lesson.steps.len(), lesson.claims().count());
-        screen.out(&format!("{}: good ({steps} steps, {claims} claims)", lesson.path))?;
-        return Ok(0);
+    let mut texts = vec![(lesson.path.clone(), faults)];
+    if path.is_dir() {
+        texts.extend(library::translations(&lesson, path, &Clap)?);
     }
-    let lines: Vec<_> = faults.iter().map(|fault| format!("{}:{fault}", lesson.path)).collect();
-    screen.out(&lines.join("\n"))?;
-    let count = match lines.len() {
-        1 => "1 mistake".to_owned(),
-        many => format!("{many} mistakes"),
-    };
-    Err(Error::new(format!("{} has {count}", lesson.path)))
+    let count: usize = texts.iter().map(|(_, faults)| faults.len()).sum();
+    if screen.json_wanted() {
+        let told =
+            |(path, faults): &(String, Vec<Fault>)| json!({ "path": path, "mistakes": faults });
+        screen.json(&json!({ "texts": texts.iter().map(told).collect::<Vec<_>>() }))?;
+    } else if count == 0 {
+        let (steps, claims) = (lesson.steps.len(), lesson.claims().count());
+        let good =
+            |(path, _): &(String, _)| format!("{path}: good ({steps} steps, {claims} claims)");
+        screen.out(&texts.iter().map(good).collect::<Vec<_>>().join("\n"))?;
+    } else {
+        let line = |path: &str, fault: &Fault| shown(&format!("{path}:{fault}"));
+        let lines = texts
+            .iter()
+            .flat_map(|(path, faults)| faults.iter().map(move |fault| line(path, fault)));
+        screen.out(&lines.collect::<Vec<_>>().join("\n"))?;
+    }
+    match count {
+        0 => Ok(0),
+        1 => Err(Error::new(format!("{} has 1 mistake", lesson.path))),
+        many => Err(Error::new(format!("{} has {many} mistakes", lesson.path))),
+    }
 }
 
 const TRIED: Table<Tried> = Table(&[
@@ -110,16 +129,25 @@ pub(super) fn new(dir: &Path, global: &Global, screen: &mut Screen) -> Result<u8
     if global.dry_run {
         screen.plan(&[
             Step::new(format!("mkdir({dir:?}, 0777)"), "the lesson's own directory"),
-            Step::new(format!("write({file:?})"), "a lesson of one step, to change"),
+            Step::new(format!("write({file:?})"), "a lesson of two steps, to change"),
         ])?;
         return Ok(0);
     }
-    fs::create_dir(dir).tried(|| format!("mkdir({dir:?})"))?;
-    fs::write(&file, NEW).tried(|| format!("write({file:?})"))?;
+    if let Err(error) = fs::create_dir(dir)
+        && error.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        return Err(error).tried(|| format!("mkdir({dir:?})"));
+    }
+    if fs::read_dir(dir).tried(|| format!("opendir({dir:?})"))?.next().is_some() {
+        return Err(Error::new(format!("starting a lesson in {}", dir.display()))
+            .said("the directory is not empty")
+            .hint("Name one that is empty or not there yet, as lessons/42-signals."));
+    }
+    let mut made = fs::File::create_new(&file).tried(|| format!("open({file:?}, O_EXCL)"))?;
+    made.write_all(NEW.as_bytes()).tried(|| format!("write({file:?})"))?;
+    let (file, dir) = (file.display(), dir.display());
     screen.note(&format!(
-        "{} is a lesson of one step. Change it, then `under-the-hood lesson check {}`.",
-        file.display(),
-        dir.display()
+        "{file} is a lesson of two steps that plays: `under-the-hood lesson {dir}`. Change it, and check what you change: `under-the-hood lesson check {dir}`, then `under-the-hood lesson test {dir}`."
     ));
     Ok(0)
 }

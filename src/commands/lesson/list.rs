@@ -4,7 +4,9 @@ use crate::error::Result;
 use crate::lesson::library;
 use crate::lesson::model::Lesson;
 use crate::lesson::progress::{self, Book};
-use crate::ui::{Align, Column, Screen, Table, Value};
+use crate::ui::{Align, Column, Screen, Style, Table, Value};
+
+use super::Clap;
 
 struct Row {
     lesson: Lesson,
@@ -46,6 +48,34 @@ const LIST: Table<Row> = Table(&[
     },
 ]);
 
+/// The same, with the directory instead of the article's heading.
+const INSTALLED: Table<Row> = Table(&[
+    Column {
+        name: "NAME",
+        align: Align::Left,
+        help: "what to type: under-the-hood lesson NAME",
+        value: |row| Value::Text(row.lesson.name.clone()),
+    },
+    Column {
+        name: "TITLE",
+        align: Align::Left,
+        help: "its own title",
+        value: |row| Value::Text(row.lesson.front.title.clone()),
+    },
+    Column {
+        name: "PROGRESS",
+        align: Align::Left,
+        help: "how far you have come",
+        value: |row| Value::Text(row.progress.clone()),
+    },
+    Column {
+        name: "FILE",
+        align: Align::Left,
+        help: "where it is",
+        value: |row| Value::Text(row.lesson.path.clone()),
+    },
+]);
+
 pub(super) fn list(screen: &mut Screen) -> Result<u8> {
     let book = progress::load().unwrap_or_else(|error| {
         screen.warn(&format!("Your progress cannot be read: {error}"));
@@ -53,12 +83,25 @@ pub(super) fn list(screen: &mut Screen) -> Result<u8> {
     });
     let row = |lesson: Lesson| Row { progress: told(&lesson, &book), lesson };
     let rows: Vec<_> = library::embedded().into_iter().map(row).collect();
+    let others: Vec<_> = library::installed(&Clap)?
+        .into_iter()
+        .map(|(lesson, mistakes)| match mistakes {
+            0 => row(lesson),
+            _ => Row { progress: "has mistakes: `lesson check` tells them".to_owned(), lesson },
+        })
+        .collect();
     if screen.json_wanted() {
-        screen.json(&LIST.json(&rows))?;
-    } else {
-        screen.table(&LIST, &rows)?;
-        screen.note("Play one: `under-the-hood lesson 1`.");
+        let all: Vec<_> = rows.into_iter().chain(others).collect();
+        screen.json(&LIST.json(&all))?;
+        return Ok(0);
     }
+    screen.table(&LIST, &rows)?;
+    if !others.is_empty() {
+        let heading = screen.paint("Lessons of others, installed here", Style::Heading);
+        screen.out(&format!("\n{heading}\n"))?;
+        screen.table(&INSTALLED, &others)?;
+    }
+    screen.note("Play one: `under-the-hood lesson 1`.");
     Ok(0)
 }
 

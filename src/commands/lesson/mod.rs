@@ -7,6 +7,7 @@ mod list;
 mod notes;
 mod play;
 mod rehearse;
+mod reports;
 mod verify;
 
 use clap::Parser;
@@ -14,7 +15,7 @@ use clap::Parser;
 use crate::cli::lesson::{Lesson as LessonArgs, LessonCommand};
 use crate::cli::{Cli, Global};
 use crate::error::{Error, Result};
-use crate::lesson::{Grammar, library, notebook, perform, progress, session};
+use crate::lesson::{Grammar, library, notebook, perform, progress, report, session};
 use crate::step::Step;
 use crate::ui::Screen;
 
@@ -53,6 +54,10 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
         }
         (Some(LessonCommand::Notes { run, once }), _) => {
             notes::notes(run.as_deref(), *once, screen)
+        }
+        (Some(LessonCommand::Reports { dir }), _) => reports::reports(dir, screen),
+        (Some(LessonCommand::Keep { file, only_try }), _) => {
+            report::serve(file, *only_try).map(|()| 0)
         }
         (Some(LessonCommand::Progress { file, write }), _) => {
             progress::serve(file.as_deref(), *write)?

@@ -1,5 +1,8 @@
 //! `lesson N`: played for somebody at the terminal, or straight through.
 
+use std::path::Path;
+use std::time::Instant;
+
 use crate::cli::Global;
 use crate::cli::lesson::Lesson as LessonArgs;
 use crate::error::{Error, Result};
@@ -7,12 +10,13 @@ use crate::lesson::model::Lesson;
 use crate::lesson::notebook::Target;
 use crate::lesson::play::present::tell_marked;
 use crate::lesson::play::{End, Player, step_named};
-use crate::lesson::progress;
 use crate::lesson::record::{self, Record};
 use crate::lesson::rehearsal::Rehearsal;
+use crate::lesson::report::{self, Course, Report};
+use crate::lesson::{library, progress, source, translation};
 use crate::ui::{Screen, Style, keys};
 
-use super::{fetch, rehearse, verify};
+use super::{Clap, fetch, rehearse, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -20,11 +24,20 @@ pub(super) fn play(
     global: &Global,
     screen: &mut Screen,
 ) -> Result<u8> {
+    let translated = in_language(lesson, args.lang.as_deref(), screen)?;
+    let lesson = translated.as_ref().unwrap_or(lesson);
     if global.dry_run {
         return plan(lesson, screen);
     }
     let notebook = notebook_wanted(args, global, screen)?;
     trusted(lesson, args.trust || global.yes, screen)?;
+    if let Some(file) = &args.report {
+        if screen.json_wanted() {
+            return Err(Error::usage("--report and --format json are two kinds of result")
+                .hint("Leave one out: the report is JSON anyhow."));
+        }
+        report::keep(file, None)?;
+    }
     if let Some(dir) = &args.offline {
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
     }
@@ -61,15 +74,28 @@ pub(super) fn play(
         return Err(Error { hint: fix, ..error });
     }
     // Whatever goes wrong on the way, the stage is emptied first.
+    let begun = Instant::now();
     let end = player.play(from);
-    let (record, marked) = (player.record(), player.marked());
+    let (record, marked, predictions) = (player.record(), player.marked(), player.predictions());
     let judged = player.end();
     if let Some(notebook) = notebook {
         keep(&notebook, record, &end, screen)?;
     }
-    let judged = judged?;
+    let (judged, end) = (judged?, end?);
     tell_marked(&marked, screen)?;
-    match end? {
+    if let Some(file) = &args.report {
+        let at = match end {
+            End::Stopped(step) => step + 1,
+            End::Finished => lesson.steps.len(),
+        };
+        let (finished, seconds) = (end == End::Finished, begun.elapsed().as_secs());
+        let course = Course { finished, at, seconds, predictions };
+        let report = Report::new(args.name.as_deref(), lesson, course, &judged);
+        let text = serde_json::to_string_pretty(&report)
+            .map_err(|error| Error::new("writing the report").said(error))?;
+        report::keep(file, Some(&text))?;
+    }
+    match end {
         End::Stopped(step) => {
             let key = lesson.key();
             screen.note(&format!(
@@ -114,6 +140,27 @@ fn keep(notebook: &Target, mut record: Record, end: &Result<End>, screen: &Scree
     Ok(())
 }
 
+/// The lesson as the reader wants to read it, if it is translated. A translation that was
+/// asked for and is not there is told, one that only the locale would like is not missed.
+fn in_language(lesson: &Lesson, said: Option<&str>, screen: &Screen) -> Result<Option<Lesson>> {
+    let wanted = translation::wanted(said);
+    if let (Some(said), []) = (said, wanted.as_slice()) {
+        return Err(Error::usage(format!("--lang {said} is no language"))
+            .hint("A language is called as in the locale: de, pt_BR."));
+    }
+    let (found, differs) = library::in_language(lesson, &wanted, &Clap);
+    if let Some(why) = differs {
+        screen.warn(&format!(
+            "The translation is not played, since it is not the same lesson: {why}. `under-the-hood lesson check` tells all."
+        ));
+    } else if let (Some(said), None) = (said, &found) {
+        screen.note(&format!(
+            "The lesson is not translated into `{said}`: it is played as it was written."
+        ));
+    }
+    Ok(found.map(|(lesson, _)| lesson))
+}
+
 fn kept_place(lesson: &Lesson, screen: &Screen) -> usize {
     let book = match progress::load() {
         Ok(book) => book,
@@ -151,6 +198,11 @@ pub(super) fn trusted(lesson: &Lesson, trust: bool, screen: &mut Screen) -> Resu
     }
     let head = format!("{} would perform these lines on this machine:", lesson.path);
     let text = format!("{}\n{}", screen.paint(&head, Style::Label), numbered(lesson));
+    if let Some(why) = source::changeable(Path::new(&lesson.path)) {
+        screen.warn(&format!(
+            "You are root, and {why}: what follows is what was read just now and is what will be performed, but next time it may be another lesson."
+        ));
+    }
     if !keys::someone_there() {
         return Err(Error::usage(format!("{} does not come with this program", lesson.path)).hint(
             "Look at what it would perform with --dry-run, then say that you trust it with --trust.",

@@ -114,7 +114,8 @@ fn claim_json(row: &Row) -> serde_json::Value {
 
 /// The last words of a lesson: what held, and what did not or could not be told.
 pub(super) fn summary(judged: &[Judged], screen: &mut Screen) -> Result<()> {
-    let mut text = screen.paint(&count(judged), Style::Heading);
+    let counted = crate::ui::wrap(&count(judged), screen.width().min(80), "");
+    let mut text = screen.paint(&counted, Style::Heading);
     for claim in judged.iter().filter(|claim| claim.verdict != Verdict::Holds) {
         let mark = crate::lesson::play::verdict_mark(screen, claim.verdict);
         let line = format!("  {}: {mark} ({})", claim.id, claim.evidence);

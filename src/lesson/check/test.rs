@@ -67,8 +67,11 @@ impl Test {
         };
         let arguments: Vec<_> = words.map(str::to_owned).collect();
         entry.accepts(&arguments).map_err(|allowed| {
-            Fault::new(line, format!("`{name}` cannot be asked with `{}`", arguments.join(" ")))
-                .allowed(allowed)
+            let with = match arguments.as_slice() {
+                [] => "without a word after it".to_owned(),
+                some => format!("with `{}`", some.join(" ")),
+            };
+            Fault::new(line, format!("`{name}` cannot be asked {with}")).allowed(allowed)
         })?;
         Ok(Self { line, probe: Probe::Named(entry, arguments), expect })
     }
@@ -125,6 +128,22 @@ impl Test {
                 Judgement { verdict: Verdict::Untestable, evidence: why }
             }
         }
+    }
+}
+
+/// As it would stand in a lesson.
+impl std::fmt::Display for Test {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.probe {
+            Probe::Named(entry, arguments) => {
+                write!(f, "{}", entry.name)?;
+                arguments.iter().try_for_each(|argument| write!(f, " {argument}"))?;
+            }
+            Probe::Shell(line) => write!(f, "sh: {line}")?,
+        }
+        let Some((compare, value)) = &self.expect else { return Ok(()) };
+        let sign = COMPARISONS.iter().find(|(_, known)| known == compare);
+        write!(f, "{}{value}", sign.map_or(" = ", |(sign, _)| sign))
     }
 }
 

@@ -23,10 +23,22 @@ pub fn body(source: &str) -> &str {
     if last.starts_with("```") || last.starts_with("~~~") { &body[..closing] } else { body }
 }
 
+/// Whether the last line closes it; else it goes on to the end of the file.
+pub fn is_closed(source: &str) -> bool {
+    let mark = if source.trim_start().starts_with('~') { "~~~" } else { "```" };
+    let mut lines = source.trim_end().lines();
+    lines.next_back().is_some_and(|last| last.trim().starts_with(mark)) && lines.next().is_some()
+}
+
 /// A fence by its info string; `line` is the line it starts on.
 pub fn parse(line: usize, info: &str, body: &str, faults: &mut Vec<Fault>) -> Option<Kind> {
     let words: Vec<_> = info.split_whitespace().collect();
     let kind = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    if kind.is_empty() {
+        let fault = Fault::new(line, "a block of code that does not say what it is");
+        faults.push(fault.allowed(format!("one of ```{}", KINDS.join(", ```"))));
+        return None;
+    }
     if !KINDS.contains(&kind.as_str()) {
         faults.push(Fault::unknown(line, "block", &kind, &KINDS));
         return None;

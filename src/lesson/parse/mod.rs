@@ -73,7 +73,13 @@ impl Reader<'_> {
         match tag {
             Tag::Heading { level, id, .. } => self.heading(*level, id.as_deref(), range),
             Tag::CodeBlock(CodeBlockKind::Fenced(info)) => {
-                let body = fence::body(&self.text[range]);
+                let source = &self.text[range];
+                if !fence::is_closed(source) {
+                    let what = "this block of code does not end";
+                    let fault = Fault::new(line, what).allowed("close it with a line ```");
+                    return self.faults.push(fault);
+                }
+                let body = fence::body(source);
                 if let Some(kind) = fence::parse(line, info, body, &mut self.faults) {
                     self.push(line, kind);
                 }

@@ -40,6 +40,11 @@ pub fn parse(line: usize, source: &str, faults: &mut Vec<Fault>) -> Option<Kind>
         None => (String::new(), rest),
     };
     let (text, items) = items(line, rest.trim(), &lines[1..]);
+    let open = |item: &&Item| item.key == "solution" && !item.text.contains("</details>");
+    for item in items.iter().filter(open) {
+        let fault = Fault::new(item.line, "`<details>` does not end");
+        faults.push(fault.allowed("<details><summary>Solution</summary> `COMMAND` </details>"));
+    }
     let mut quote = Quote { line, word, id, text, items, faults };
     Some(match word {
         "Predict" => Kind::Predict(quote.predict()?),
@@ -163,7 +168,6 @@ impl Quote<'_> {
         let items = self.take_items(&["choice", "measure"]);
         let mut choices = Vec::new();
         let mut measure = None;
-        let faults_before = self.faults.len();
         for item in &items {
             match item.key.as_str() {
                 "choice" => match item.text.rsplit_once(" = ") {
@@ -179,13 +183,21 @@ impl Quote<'_> {
                 _ => {}
             }
         }
-        if choices.len() < 2 && self.faults.len() == faults_before {
+        if items.iter().filter(|item| item.key == "choice").count() < 2 {
             self.fault(
                 "has fewer than two choices",
                 "- what the reader reads = the measured value",
             );
         }
-        if measure.is_none() && self.faults.len() == faults_before {
+        let mut values = std::collections::HashSet::new();
+        for (item, (_, value)) in items.iter().filter(|item| item.key == "choice").zip(&choices) {
+            if !values.insert(value) {
+                let what = format!("a second choice with the value `{value}`");
+                let fault = Fault::new(item.line, what);
+                self.faults.push(fault.allowed("each value once, or nobody can be right"));
+            }
+        }
+        if !items.iter().any(|item| item.key == "measure") {
             self.fault("is not measured", "measure: NAME ARGUMENTS, or measure: sh: LINE");
         }
         Some(Predict { question: self.text.clone(), choices, measure: measure? })
@@ -266,6 +278,9 @@ impl Quote<'_> {
         if solution.is_empty() {
             let allowed = "<details><summary>Solution</summary> `COMMAND` </details>";
             self.fault("has no solution", allowed);
+        }
+        if items.iter().all(|item| item.key != "hint") {
+            self.fault("has no hint", "hint: what helps without giving it away");
         }
         Try { claim, leaves, hints, solution }
     }

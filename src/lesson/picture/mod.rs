@@ -50,6 +50,12 @@ impl std::fmt::Debug for Entry {
 }
 
 impl Draw {
+    /// As it stands in the lesson.
+    pub fn written(&self) -> String {
+        let words = std::iter::once(self.kind.name);
+        words.chain(self.arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    }
+
     /// Reads `NAME ARGUMENTS`.
     pub fn parse(line: usize, text: &str) -> Result<Self, Fault> {
         let mut words = text.trim().trim_matches('`').split_whitespace();

@@ -2,6 +2,7 @@
 //! `?` is answered.
 
 use crate::ui::keys::Key;
+use crate::ui::plain;
 
 /// Where the player waits for the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,6 +224,29 @@ pub fn prompt(place: Place) -> String {
     }
 }
 
+/// A prompt or a help text where answers are letters: `b` is one of them then, not the way back.
+pub fn lettered(text: &str, place: Place, plain: bool) -> String {
+    match (place, plain) {
+        (Place::Question(most), true) => {
+            let last = plain::choice(most.saturating_sub(1), true);
+            let text = text.replace(&format!("1 to {most}"), &format!("a to {last}"));
+            let other = |line: &&str| !line.starts_with("  b ");
+            text.lines().filter(other).collect::<Vec<_>>().join("\n")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The number that a letter stands for at a question, where answers are letters.
+pub fn numbered(key: Key, place: Place, plain: bool) -> Key {
+    let (Key::Char(typed), Place::Question(most), true) = (key, place, plain) else { return key };
+    match plain::chosen(typed, most, true) {
+        Some(choice) => plain::choice(choice, false).chars().next().map_or(Key::Other, Key::Char),
+        None if typed.is_ascii_digit() => Key::Other,
+        None => key,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +278,17 @@ mod tests {
         assert!(known_elsewhere(Key::Char('h')) && !known_elsewhere(Key::Char('z')));
         assert_eq!(meaning(Key::Char('3'), Place::Question(3)), Some(Act::Choose(2)));
         assert_eq!(meaning(Key::Char('4'), Place::Question(3)), None);
+    }
+
+    #[test]
+    fn letters_stand_for_numbers_where_nothing_is_drawn() {
+        let place = Place::Question(2);
+        assert_eq!(numbered(Key::Char('b'), place, true), Key::Char('2'));
+        assert_eq!(numbered(Key::Char('2'), place, true), Key::Other);
+        assert_eq!(numbered(Key::Char('q'), place, true), Key::Char('q'));
+        assert_eq!(numbered(Key::Char('b'), Place::Step, true), Key::Char('b'));
+        assert!(lettered(&prompt(place), place, true).contains("a to b"));
+        assert!(!lettered(&help(place), place, true).contains("back"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
+use super::perform::Look;
 use super::progress;
 use super::record::{Machine, Record};
 use super::rehearsal::{self, Take};
@@ -87,6 +88,8 @@ pub struct Player<'a> {
     asked: Option<(&'a Predict, Option<usize>)>,
     /// What was shown and found so far.
     record: Record,
+    /// Predictions that were given, and those that this machine confirmed.
+    predictions: (usize, usize),
 }
 
 impl<'a> Player<'a> {
@@ -97,22 +100,17 @@ impl<'a> Player<'a> {
         keys: bool,
         more: bool,
     ) -> Result<Self> {
-        // What commands print stands indented by two.
-        let look = (screen.settings().color_out, screen.width().min(100) - 2);
+        let (color, plain) = (screen.settings().color_out, screen.plain());
+        let look = Look { color, plain, shown: true };
         Self::new(lesson, Some(Page::new(screen, keys)), look, more)
     }
 
     /// A player that shows nothing and judges every claim.
     pub fn silent(lesson: &'a Lesson) -> Result<Self> {
-        Self::new(lesson, None, (false, 80), true)
+        Self::new(lesson, None, Look::default(), true)
     }
 
-    fn new(
-        lesson: &'a Lesson,
-        page: Option<Page<'a>>,
-        look: (bool, usize),
-        more: bool,
-    ) -> Result<Self> {
+    fn new(lesson: &'a Lesson, page: Option<Page<'a>>, look: Look, more: bool) -> Result<Self> {
         let stage = Stage::new(lesson, look)?;
         let facts = Facts::new();
         let all_operations = false;
@@ -134,6 +132,7 @@ impl<'a> Player<'a> {
             judged: Vec::new(),
             asked: None,
             record: Record::begin(lesson),
+            predictions: (0, 0),
         })
     }
 
@@ -366,6 +365,12 @@ impl<'a> Player<'a> {
         self.take_answer(predict, begun, &answer);
         let typed = predict.measure.typed(self.stage.world());
         self.record.measured(predict, choice, &answer, &typed);
+        if let (Some(choice), Ok(finding)) = (choice, &answer) {
+            let right =
+                predict.choices.get(choice).is_some_and(|(_, value)| *value == finding.value);
+            self.predictions.0 += 1;
+            self.predictions.1 += usize::from(right);
+        }
         let Some(page) = &mut self.page else { return Ok(()) };
         let text = page.answer(predict, choice, &answer, &typed);
         self.put(&text)
@@ -439,6 +444,11 @@ impl<'a> Player<'a> {
             let evidence = reason.to_owned();
             self.note(claim, Judgement { verdict: Verdict::Untestable, evidence });
         }
+    }
+
+    /// How many predictions the reader has given, and how many were right.
+    pub fn predictions(&self) -> (usize, usize) {
+        self.predictions
     }
 
     /// Puts everything away; what was judged.

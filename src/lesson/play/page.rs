@@ -5,7 +5,7 @@ use crate::lesson::check::{Answer, Judgement, Unknown, Verdict};
 use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
 use crate::step::Step;
-use crate::ui::{Screen, Settings, Style, markdown, wrap};
+use crate::ui::{Screen, Settings, Style, fold, markdown, plain, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
 const MOST_OUTPUT: usize = 19;
@@ -35,6 +35,11 @@ impl<'a> Page<'a> {
     /// How the screen was set up.
     pub fn settings(&self) -> &Settings {
         self.screen.settings()
+    }
+
+    /// Whether nothing is to be drawn, and answers are letters.
+    pub fn plain(&self) -> bool {
+        self.screen.plain()
     }
 
     /// Columns for prose.
@@ -81,6 +86,7 @@ impl<'a> Page<'a> {
 
     /// A piece of text and an empty line after it.
     pub fn put(&mut self, text: &str) -> Result<()> {
+        let text = narrowed(text, self.screen.width());
         self.rows += text.lines().count() + 1;
         self.screen.out(&format!("{text}\n\n"))
     }
@@ -114,7 +120,7 @@ impl<'a> Page<'a> {
     /// How another engine does the same.
     pub fn engine(&self, engine: &str, lines: &str) -> String {
         let head = format!("The same with {engine} (shown, not performed):");
-        let mut text = self.paint(&head, Style::Dim);
+        let mut text = self.paint(&wrap(&head, self.width(), "  "), Style::Dim);
         for line in lines.lines() {
             text.push_str(&format!("\n    {}", self.paint(line, Style::Command)));
         }
@@ -169,7 +175,8 @@ impl<'a> Page<'a> {
         let lines: Vec<_> = output.trim_end().lines().collect();
         let most = if whole { lines.len() } else { MOST_OUTPUT };
         for line in lines.iter().take(most) {
-            text.push_str(&format!("\n  {}", cut(line, columns.saturating_sub(2))));
+            let line = fitted(line, columns.saturating_sub(2));
+            text.push_str(&format!("\n  {}", line.replace('\n', "\n  ")));
         }
         if lines.len() > most {
             let rest = format!("… and {} more lines", lines.len() - most);
@@ -192,9 +199,12 @@ impl<'a> Page<'a> {
 
     /// A question, and what may be answered.
     pub fn question(&self, predict: &Predict) -> String {
+        let plain = self.screen.plain();
         let mut text = format!("**Predict.** {}\n", predict.question);
         for (number, (choice, _)) in predict.choices.iter().enumerate() {
-            text.push_str(&format!("\n{}. {choice}", number + 1));
+            // Letters are no list of Markdown's: each a paragraph of its own.
+            let (gap, name) = (if plain { "\n" } else { "" }, plain::choice(number, plain));
+            text.push_str(&format!("\n{gap}{name}. {choice}"));
         }
         self.markdown(&text)
     }
@@ -207,6 +217,7 @@ impl<'a> Page<'a> {
         answer: &Answer,
         typed: &str,
     ) -> String {
+        let named = |index: usize| plain::choice(index, self.screen.plain());
         let text = match answer {
             Ok(finding) => {
                 let right = predict.choices.iter().position(|(_, value)| *value == finding.value);
@@ -214,9 +225,9 @@ impl<'a> Page<'a> {
                     (None, _) => format!("None of these: this machine says {}.", finding.value),
                     (Some(right), choice) => {
                         let lead = match choice {
-                            None => format!("Answer {}", right + 1),
+                            None => format!("Answer {}", named(right)),
                             Some(choice) if choice == right => "As you said".to_owned(),
-                            Some(choice) => format!("Not {} but {}", choice + 1, right + 1),
+                            Some(choice) => format!("Not {} but {}", named(choice), named(right)),
                         };
                         format!("{lead}: {}.", predict.choices[right].0)
                     }
@@ -291,11 +302,23 @@ pub fn verdict_mark(screen: &Screen, verdict: Verdict) -> String {
     }
 }
 
-/// Cut by what a terminal shows; escape sequences stay whole because a coloured
-/// line of ours is never longer than the width it was told.
-fn cut(line: &str, width: usize) -> String {
+/// What is longer than the screen is wide is wrapped, but not what is typed.
+fn narrowed(text: &str, width: usize) -> String {
+    let typed = |line: &str| line.contains("$ ") || line.contains("$\u{1b}");
+    let line = |line: &str| if typed(line) { line.to_owned() } else { wrap(line, width, "  ") };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of output as it fits: cut by what a terminal shows, but folded where that is too
+/// narrow for what programs print. Escape sequences stay whole because a coloured line of
+/// ours is never longer than the width it was told.
+fn fitted(line: &str, width: usize) -> String {
+    const NARROW: usize = 72;
     if crate::ui::width_of(line) <= width || line.contains('\u{1b}') {
         return line.to_owned();
+    }
+    if width < NARROW {
+        return fold(line, width);
     }
     line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }

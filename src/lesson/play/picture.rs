@@ -17,6 +17,10 @@ impl Player<'_> {
         let caption = format!("**Picture.** {}", picture.caption);
         let mut text = markdown::render(&caption, width, color);
         match drawn {
+            // Nothing is drawn where nothing may be: it is told.
+            Ok(drawn) if page.plain() => {
+                text.push_str(&format!("\n  {}", wrap(&drawn.words(), width - 2, "  ")));
+            }
             Ok(drawn) => {
                 let lines = picture::text(&drawn.draw(width), ascii, color);
                 let words = wrap(&drawn.words(), width - 2, "");

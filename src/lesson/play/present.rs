@@ -175,7 +175,7 @@ impl<'a> Player<'a> {
     }
 
     /// From now on everything performed and judged is recorded.
-    pub fn record(&mut self) {
+    pub fn rehearse(&mut self) {
         self.recorder = Some(Vec::new());
     }
 

@@ -48,13 +48,14 @@ impl Player<'_> {
     /// The next key that means something here; `None` when `other` has something to say.
     pub(super) fn act(&mut self, place: Place, other: Option<BorrowedFd>) -> Result<Option<Act>> {
         let Some(page) = &mut self.page else { return Ok(Some(Act::Next)) };
-        let prompt = keys::prompt(place);
+        let plain = page.plain();
+        let prompt = keys::lettered(&keys::prompt(place), place, plain);
         // First the keyboard: whoever sees the prompt may type already.
         let mut keyboard = Keyboard::open()?;
         page.prompt(&prompt)?;
         let mut told = false;
         let act = loop {
-            let key = keyboard.key(other)?;
+            let key = keys::numbered(keyboard.key(other)?, place, plain);
             match (key, keys::meaning(key, place)) {
                 (Key::News, _) => break None,
                 (_, Some(act)) => break Some(act),
@@ -69,7 +70,7 @@ impl Player<'_> {
         };
         drop(keyboard);
         page.prompted(match act {
-            Some(Act::Choose(choice)) => format!("{}", choice + 1),
+            Some(Act::Choose(choice)) => crate::ui::plain::choice(choice, plain),
             _ => String::new(),
         })?;
         Ok(act)
@@ -84,7 +85,10 @@ impl Player<'_> {
                 self.quietly("There is no step before this one.")?;
             }
             Act::Back => self.turn = Some(Turn::Back),
-            Act::Keys => self.put(&keys::help(place))?,
+            Act::Keys => {
+                let plain = self.page.as_ref().is_some_and(super::Page::plain);
+                self.put(&keys::lettered(&keys::help(place), place, plain))?;
+            }
             Act::Operations => self.operations()?,
             Act::Check => {
                 if !self.check_again()? {

@@ -77,13 +77,13 @@ fn show(
         return screen.prose(&format!("\n{}", elsewhere(it.format, file)));
     };
     let files = format!("{} of files in {} members", bytes(root.files_size()), root.listing.len());
-    screen.out(&format!("file     {}, {files}", bytes(it.stored)))?;
+    screen.lines(&format!("file     {}, {files}", bytes(it.stored)))?;
     let inside = match distribution::of(layers, stack) {
         Some(found) => format!("{}, says {}", shown(&found.name), path(&found.path)),
         None => "no distribution says its name (there is no os-release)".to_owned(),
     };
-    screen.out(&format!("inside   {inside}"))?;
-    screen.out("layers   none: all files are in one archive, and nothing can be shared")?;
+    screen.lines(&format!("inside   {inside}"))?;
+    screen.lines("layers   none: all files are in one archive, and nothing can be shared")?;
     biggest_of(stack, false, screen)?;
     screen.out("")?;
     screen.prose(&format!(

@@ -101,7 +101,7 @@ fn show(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
 
 fn section(title: &str, screen: &mut Screen) -> Result<()> {
     let title = screen.paint(title, Style::Heading);
-    screen.out(&format!("\n{title}"))
+    screen.lines(&format!("\n{title}"))
 }
 
 /// From the name down to what is in the layers.
@@ -109,7 +109,7 @@ fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
     upper::documents(it.image, screen)?;
     let stored = it.image.size();
     let size: u64 = it.layers.iter().map(Layer::files_size).sum();
-    screen.out(&format!("layers   {} kept, {} of files", bytes(stored), bytes(size)))?;
+    screen.lines(&format!("layers   {} kept, {} of files", bytes(stored), bytes(size)))?;
     let inside = match distribution::of(it.layers, it.stack) {
         Some(found) => format!(
             "{}, says {} (layer {})",
@@ -119,7 +119,7 @@ fn head(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
         ),
         None => "no distribution says its name (there is no os-release)".to_owned(),
     };
-    screen.out(&format!("inside   {inside}"))
+    screen.lines(&format!("inside   {inside}"))
 }
 
 /// A layer, in one line.
@@ -266,7 +266,7 @@ fn hidden(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
 fn wasted(it: &Dissected<'_>, screen: &mut Screen) -> Result<()> {
     let efficiency = efficiency::of(it.layers);
     section("Wasted, as dive counts it: what more than one layer has", screen)?;
-    screen.out(&format!(
+    screen.lines(&format!(
         "{} of {}; efficiency {:.2} %",
         bytes(efficiency.wasted),
         bytes(efficiency.size),

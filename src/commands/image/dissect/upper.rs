@@ -24,7 +24,7 @@ pub(super) fn run(args: &Dissect, image: &Image, screen: &mut Screen) -> Result<
         return Ok(0);
     }
     documents(image, screen)?;
-    screen.out(&format!("layers   {} kept", bytes(image.size())))?;
+    screen.lines(&format!("layers   {} kept", bytes(image.size())))?;
     super::section("Layers, from the bottom up", screen)?;
     let rows: Vec<_> = image.layers().enumerate().map(Row::of).collect();
     screen.table(&LAYERS, &rows)?;
@@ -62,7 +62,7 @@ pub(super) fn documents(image: &Image, screen: &mut Screen) -> Result<()> {
     lines.push(line("manifest", &descriptor.digest, descriptor.size, &why));
     let why = "how a container starts, the history, the diff_ids";
     lines.push(line("config", &manifest.config.digest, manifest.config.size, why));
-    screen.out(&lines.join("\n"))
+    screen.lines(&lines.join("\n"))
 }
 
 /// A layer of which nothing was read.
