@@ -307,6 +307,10 @@ impl std::fmt::Display for Left {
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }
+            (Effect::Labelled { engine, label, .. }, _) => {
+                write!(f, "containers of {} (lesson={label})", engine.name())
+            }
+            (Effect::Loaded { image, .. }, _) => f.write_str(image),
             (Effect::Policy { thread, .. } | Effect::Affinity { thread, .. }, _) => {
                 write!(f, "thread {}", thread.tid)
             }
