@@ -28,6 +28,9 @@ pub struct Lesson {
     /// Do without any network: what is not here comes from there (see `lesson fetch`)
     #[arg(long, value_name = "DIR")]
     pub offline: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub engine: EngineFlag,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -101,4 +104,21 @@ pub struct Verify {
     /// Do without any network: what is not here comes from there (see `lesson fetch`)
     #[arg(long, value_name = "DIR")]
     pub offline: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub engine: EngineFlag,
+}
+
+/// Whose containers the lessons are about.
+#[derive(Debug, Args)]
+pub struct EngineFlag {
+    /// Start the containers in this engine, by its own commands; auto: in the first
+    /// of docker, containerd, podman, lxc that can be used here
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        default_value = "builtin",
+        value_parser = ["builtin", "docker", "containerd", "podman", "lxc", "auto"]
+    )]
+    pub engine: String,
 }

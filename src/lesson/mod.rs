@@ -9,12 +9,14 @@
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `check` | is it true on this machine? |
 //! | `perform` | a lesson's lines, performed |
+//! | `driving` | the same with another engine |
 //! | `stage` | what a lesson has started, and the way back |
 //! | `play` | the player |
 //! | `progress` | how far the reader has come |
 //! | `trial` | every check both ways |
 
 pub mod check;
+pub mod driving;
 pub mod fault;
 pub mod library;
 pub mod model;

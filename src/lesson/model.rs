@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::effect::Driven;
 use crate::kernel::probe::Need;
 
 use super::check::Test;
@@ -104,6 +105,8 @@ pub struct Fence {
     pub needs: Vec<Need>,
     /// `output=whole`: all of what they write is shown, more than a screen too.
     pub whole: bool,
+    /// `engine=builtin`: ours, whichever engine the lesson is played with.
+    pub builtin: bool,
 }
 
 /// Output from the article, and the command that gives this machine's.
@@ -139,6 +142,8 @@ pub struct Claim {
     pub needs: Vec<Need>,
     /// What makes it false, for `lesson test`.
     pub opposite: Opposite,
+    /// Engines with which it need not hold, and why.
+    pub except: Vec<(Vec<Driven>, String)>,
 }
 
 /// Something the reader does in a shell of their own.

@@ -53,7 +53,7 @@ pub fn own(words: &[String], world: &World, color: bool, width: usize) -> Result
 /// A line for the machine's shell.
 pub fn shell(line: &str, world: &World) -> Result<Done> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &by_its_own_name(line, &world.program)]);
+    command.args(["-c", &by_its_own_name(&world.qualified(line), &world.program)]);
     capture(command, world)
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::network::{connect, names, place};
 use crate::container::registry;
-use crate::effect::{Effect, Identity};
+use crate::effect::{Driven, Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::journal::Entry;
@@ -22,6 +22,7 @@ use crate::kernel::watcher::Watch;
 use crate::step::Deaf;
 
 use super::check::{self, Bound, World, start_of};
+use super::driving::Driving;
 use super::model::Leaves;
 use super::perform::{self, Done};
 use super::review;
@@ -42,6 +43,8 @@ pub struct Stage {
     world: World,
     /// Colour and columns for the commands' own output.
     look: (bool, usize),
+    /// The engine that containers are started in, if it is not ours.
+    driving: Option<Driving>,
 }
 
 /// What `lesson env` reads.
@@ -58,7 +61,7 @@ impl Stage {
         let (watch, session, directory) = opened(title, files)?;
         let world = World { program: perform::own_program()?, directory, ..World::default() };
         let (title, files) = (title.to_owned(), files.to_owned());
-        let mut stage = Self { title, files, watch, session, world, look };
+        let mut stage = Self { title, files, watch, session, world, look, driving: None };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -66,6 +69,26 @@ impl Stage {
     /// What checks are asked about.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Has containers started in another engine.
+    pub fn drive(&mut self, engine: Driven) {
+        self.world.engine = Some(engine);
+        self.driving = Some(Driving::new());
+    }
+
+    /// That engine.
+    pub(super) fn driving(&mut self) -> Option<&mut Driving> {
+        self.driving.as_mut()
+    }
+
+    pub(super) fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// What the names of all that the journal names carry.
+    pub(super) fn token(&self) -> &str {
+        self.watch.token()
     }
 
     /// Performs one of our own command lines and binds the name it gives.
@@ -134,7 +157,7 @@ impl Stage {
         self.tell_session()
     }
 
-    fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
+    pub(super) fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
         let n = self.watch.intend(&effect)?;
         self.watch.done(n, &identity)
     }
@@ -232,6 +255,9 @@ impl Stage {
         let own = std::mem::replace(&mut self.world.directory, directory);
         let bound = std::mem::take(&mut self.world.bound);
         self.world.image = None;
+        self.world.foreign.clear();
+        self.world.lacking.clear();
+        self.driving.iter_mut().for_each(Driving::anew);
         undone(old, &bound, &own)?;
         self.tell_session()
     }
@@ -274,7 +300,7 @@ impl Stage {
         Ok(world)
     }
 
-    fn tell_session(&mut self) -> Result<()> {
+    pub(super) fn tell_session(&mut self) -> Result<()> {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let session =
             Session { pid, start: start_of(pid).unwrap_or(0), variables: self.world.variables() };

@@ -8,7 +8,7 @@ use crate::lesson::play::{End, Player, step_named};
 use crate::lesson::progress;
 use crate::ui::{Screen, Style, keys};
 
-use super::{fetch, verify};
+use super::{engine, fetch, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -24,8 +24,9 @@ pub(super) fn play(
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
     }
     let offline = args.offline.is_some();
+    let engine = engine::chosen(&args.engine, screen)?;
     if screen.json_wanted() {
-        return verify::report(std::slice::from_ref(lesson), offline, screen);
+        return verify::report(std::slice::from_ref(lesson), offline, engine, screen);
     }
     let someone = !args.auto && keys::someone_there();
     let from = match &args.from {
@@ -38,6 +39,9 @@ pub(super) fn play(
     player.show_all_operations(global.explain);
     if offline {
         player.stage().go_offline()?;
+    }
+    if let Some(engine) = engine {
+        player.stage().drive(engine);
     }
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;

@@ -5,6 +5,7 @@
 
 mod ancestors;
 mod cgroup_path;
+pub mod drive;
 pub mod state;
 
 use std::collections::HashMap;

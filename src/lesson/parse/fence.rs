@@ -71,7 +71,7 @@ impl Attributes {
 
     fn nothing_left(self, line: usize, kind: &str, faults: &mut Vec<Fault>) {
         let allowed: &[&str] = match kind {
-            "sh run" => &["ops", "exit", "needs", "output"],
+            "sh run" => &["ops", "exit", "needs", "output", "engine"],
             "sh shell" => &["exit", "needs", "output"],
             "console article" => &["what"],
             _ => &[],
@@ -105,7 +105,13 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
         }
         output == "whole"
     });
-    Fence { lines, ops, exit, needs, whole }
+    let builtin = given.take("engine").is_some_and(|engine| {
+        if engine != "builtin" {
+            faults.push(Fault::unknown(line, "engine", &engine, &["builtin"]));
+        }
+        engine == "builtin"
+    });
+    Fence { lines, ops, exit, needs, whole, builtin }
 }
 
 /// The quote that is open at the end of a line, if one was open before.

@@ -1,6 +1,7 @@
 //! Performing what stands in fences, and showing what came of it.
 
 use crate::error::Result;
+use crate::lesson::driving::Played;
 use crate::lesson::model::Fence;
 use crate::lesson::perform::Done;
 use crate::step::Step;
@@ -27,7 +28,11 @@ impl Player<'_> {
             return Ok(());
         }
         for (_, line) in &fence.lines {
-            let done = self.stage.own(line)?;
+            let played = self.stage.played(line, fence.builtin)?;
+            let Some((Played { line, done, note, .. }, before)) = played.split_last() else {
+                continue;
+            };
+            self.prepared(before)?;
             let Some(page) = &mut self.page else { continue };
             let named =
                 |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
@@ -37,7 +42,19 @@ impl Player<'_> {
             // What `exec` exits with when the container has no such program.
             let missing = (done.exit == 127 && fence.exit != 127)
                 .then_some("not shown: the container has no such program");
-            page.exit_told(&done, fence.exit, missing)?;
+            let missing = missing.or(note.as_deref());
+            page.exit_told(done, fence.exit, missing)?;
+        }
+        Ok(())
+    }
+
+    /// What an engine needs before the container that a line asks for.
+    fn prepared(&mut self, played: &[Played]) -> Result<()> {
+        for Played { line, done, note, of_lesson } in played {
+            let Some(page) = &mut self.page else { continue };
+            let output = if *of_lesson || done.exit != 0 { &done.output } else { "" };
+            page.performed(line, &[], 0, output, false)?;
+            page.exit_told(done, 0, note.as_deref())?;
         }
         Ok(())
     }
