@@ -25,15 +25,8 @@ pub const LABEL: &str = "lesson";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Where programs are looked for; PATH can be anybody's.
-const DIRECTORIES: [&str; 7] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-    "/snap/bin",
-];
+const DIRECTORIES: [&str; 7] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/snap/bin"];
 
 /// By which an engine's own client finds it: kept, so that the undoing finds the same.
 const SETTINGS: [&str; 13] = [
@@ -62,9 +55,8 @@ pub fn settings() -> Vec<(String, String)> {
 pub fn program(name: &str) -> Option<PathBuf> {
     let ours = rustix::process::geteuid().as_raw();
     let trusted = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|it| {
-            it.is_file() && [0, ours].contains(&it.uid()) && it.mode() & 0o022 == 0
-        })
+        std::fs::metadata(path)
+            .is_ok_and(|it| it.is_file() && [0, ours].contains(&it.uid()) && it.mode() & 0o022 == 0)
     };
     DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(trusted)
 }
@@ -121,11 +113,7 @@ fn text(mut file: File) -> Result<String> {
 }
 
 /// The containers of an engine that carry the label, by the names it takes.
-pub fn labelled(
-    engine: Driven,
-    label: &str,
-    settings: &[(String, String)],
-) -> Result<Vec<String>> {
+pub fn labelled(engine: Driven, label: &str, settings: &[(String, String)]) -> Result<Vec<String>> {
     let filter = format!("label={LABEL}={label}");
     let by_containerd = format!("labels.{LABEL}=={label}");
     let list = match engine {
@@ -197,11 +185,7 @@ pub fn has_image(engine: Driven, image: &str, settings: &[(String, String)]) -> 
 }
 
 /// Removes an image that was loaded; containers of others keep it.
-pub fn remove_image(
-    engine: Driven,
-    image: &str,
-    settings: &[(String, String)],
-) -> Result<Undone> {
+pub fn remove_image(engine: Driven, image: &str, settings: &[(String, String)]) -> Result<Undone> {
     if !has_image(engine, image, settings)? {
         return Ok(Undone::NotThere);
     }

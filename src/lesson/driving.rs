@@ -124,10 +124,18 @@ impl Stage {
         let last = start.lines.len().saturating_sub(1);
         for (at, line) in start.lines.into_iter().enumerate() {
             let typed = self.typed(line, at == last)?;
-            let failed = typed.done.exit != 0;
+            let failed = (typed.done.exit != 0).then(|| typed.done.output.clone());
             played.push(typed);
-            if failed {
-                return Ok(played);
+            match failed {
+                None => {}
+                // A map of users is what engines stumble over: then this one cannot do it here.
+                Some(said) if asked.userns => {
+                    let said = said.trim().lines().last().unwrap_or_default().to_owned();
+                    let why = format!("it started none with a user namespace here: {said}");
+                    played.push(self.lacking(engine, text, words, &why));
+                    return Ok(played);
+                }
+                Some(_) => return Ok(played),
             }
         }
         self.bind_foreign(engine, &asked)?;
@@ -216,10 +224,7 @@ impl Stage {
             return Ok(false);
         }
         played.push(saved);
-        self.note(
-            Effect::Loaded { engine, image: image.to_owned(), settings },
-            Identity::Token,
-        )?;
+        self.note(Effect::Loaded { engine, image: image.to_owned(), settings }, Identity::Token)?;
         let loaded = self.typed(drive::load(engine, archive), false)?;
         let good = loaded.done.exit == 0;
         played.push(loaded);

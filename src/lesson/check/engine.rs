@@ -97,7 +97,10 @@ mod tests {
                 "test \"$(under-the-hood exec docker:box cat /x)\" = box",
             ),
             ("(under-the-hood exec -d box sleep 1)", "(under-the-hood exec -d docker:box sleep 1)"),
-            ("under-the-hood netns exec box -- echo box", "under-the-hood netns exec docker:box -- echo box"),
+            (
+                "under-the-hood netns exec box -- echo box",
+                "under-the-hood netns exec docker:box -- echo box",
+            ),
             ("echo box", "echo box"),
         ] {
             assert_eq!(world.qualified(line), expected);

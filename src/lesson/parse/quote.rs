@@ -8,8 +8,7 @@ use crate::lesson::fault::Fault;
 use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Predict, Try};
 
 const WORDS: [&str; 6] = ["Predict", "Claim", "Try", "Today", "Surprise", "Notice"];
-const KEYS: [&str; 7] =
-    ["check", "measure", "needs", "opposite", "except", "leaves", "hint"];
+const KEYS: [&str; 7] = ["check", "measure", "needs", "opposite", "except", "leaves", "hint"];
 
 /// One `key: value`, choice or solution.
 struct Item {

@@ -14,6 +14,7 @@ impl Player<'_> {
             return Ok(());
         }
         for (command, there) in &article.parts {
+            let command = &self.stage.world().qualified(command);
             let done = self.stage.shell(command)?;
             let missing = fences::missing_program(command, &done);
             let Some(page) = &mut self.page else { continue };

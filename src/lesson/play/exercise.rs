@@ -30,8 +30,10 @@ impl Player<'_> {
         }
         let played = self.solve(exercise)?;
         let judgement = self.judge(claim);
+        let typed = |line: &String| self.stage.world().qualified(line);
+        let solution: Vec<_> = exercise.solution.iter().map(typed).collect();
         if let Some(page) = &mut self.page {
-            for (line, done) in exercise.solution.iter().zip(&played) {
+            for (line, done) in solution.iter().zip(&played) {
                 let output = if done.exit == 0 { "" } else { &done.output };
                 page.performed(line, &[], 0, output, false)?;
                 page.exit_told(done, 0, None)?;
@@ -119,7 +121,8 @@ impl Player<'_> {
     }
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
-        let lines = exercise.solution.iter().map(|line| format!("`{line}`"));
+        let world = self.stage.world();
+        let lines = exercise.solution.iter().map(|line| format!("`{}`", world.qualified(line)));
         self.aside("One way to do it", &lines.collect::<Vec<_>>().join("\n"))
     }
 

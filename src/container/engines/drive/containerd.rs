@@ -11,8 +11,8 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     if asked.detach {
         words.extend(say(&["-d"]));
     }
-    if asked.tty {
-        words.extend(say(&["-t"]));
+    if asked.tty && asked.detach {
+        return Err("`ctr run -t` lends the container the terminal that it stands at itself, and ends with it".to_owned());
     }
     if let Some(label) = with.label {
         words.extend(say(&["--label", &format!("{LABEL}={label}")]));

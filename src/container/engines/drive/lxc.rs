@@ -15,12 +15,11 @@ const COMMON: &str = "/usr/share/lxc/config/common.conf";
 
 pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     let (name, roots, image) = (&asked.name, with.roots, with.image);
-    let lower = format!("{roots}/{}", image.replace([':', '/', '@'], "_"));
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let lower = format!("{roots}/{}", last.replace([':', '@'], "-"));
     let upper = format!("{roots}/{name}/upper");
-    let mut settings = vec![
-        format!("lxc.rootfs.path=overlay:{lower}:{upper}"),
-        "lxc.net.0.type=empty".to_owned(),
-    ];
+    let mut settings =
+        vec![format!("lxc.rootfs.path=overlay:{lower}:{upper}"), "lxc.net.0.type=empty".to_owned()];
     if let Some(label) = with.label {
         settings.push(format!("lxc.environment={LABEL}={label}"));
     }
@@ -72,10 +71,8 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
                     value.parse().map_err(|_| format!("--cpu-shares {value} is no number"))?;
                 // As runc turns one into the other.
                 let weight = 1 + (shares.max(2) - 2) * 9999 / 262_142;
-                settings.push(limit(
-                    &format!("cpu.shares={shares}"),
-                    &format!("cpu.weight={weight}"),
-                ));
+                settings
+                    .push(limit(&format!("cpu.shares={shares}"), &format!("cpu.weight={weight}")));
             }
             (flag, value) => left_out.push(format!("{flag} {value}")),
         }
@@ -88,10 +85,15 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     words.push("--".to_owned());
     words.extend(asked.command.iter().cloned());
     let lines = vec![
-        format!("test -d {lower} || under-the-hood --quiet image unpack {image} {lower} >/dev/null"),
+        format!(
+            "test -d {lower} || under-the-hood --quiet image unpack {image} {lower} >/dev/null"
+        ),
         format!("mkdir -p {upper}"),
         // The variable of the lesson's directory is the shell's to fill in.
-        line(&words).replace(&format!("'lxc.rootfs.path=overlay:{lower}:{upper}'"), &format!("lxc.rootfs.path=overlay:{lower}:{upper}")),
+        line(&words).replace(
+            &format!("'lxc.rootfs.path=overlay:{lower}:{upper}'"),
+            &format!("lxc.rootfs.path=overlay:{lower}:{upper}"),
+        ),
     ];
     Ok(Start { lines, left_out })
 }
