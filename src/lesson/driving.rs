@@ -63,13 +63,14 @@ pub struct Foreign {
 
 impl Stage {
     /// Performs a line of a `sh run` block: ours, or what the engine has for it.
-    pub fn played(&mut self, text: &str, builtin: bool) -> Result<Vec<Played>> {
-        let Some(engine) = self.world().engine.filter(|_| !builtin) else {
-            return self.as_ours(text);
-        };
+    pub fn played(&mut self, text: &str, or_ours: bool) -> Result<Vec<Played>> {
+        let Some(engine) = self.world().engine else { return self.as_ours(text) };
         let words = self.words(text)?;
         match words.first().map(String::as_str) {
-            Some("run") if is_started_there(&words) => self.started_there(engine, text, &words),
+            Some("run") if is_started_there(&words) => {
+                let played = self.started_there(engine, text, &words)?;
+                if or_ours { self.ours_instead(text, &words, played) } else { Ok(played) }
+            }
             Some("stop") => match words.last().filter(|name| self.world().is_foreign(name)) {
                 Some(name) => {
                     let lines = drive::stop(engine, name);
@@ -79,6 +80,26 @@ impl Stage {
             },
             _ => self.as_ours(text),
         }
+    }
+
+    /// Where the engine could not do it, ours does, and it is said.
+    fn ours_instead(
+        &mut self,
+        text: &str,
+        words: &[String],
+        played: Vec<Played>,
+    ) -> Result<Vec<Played>> {
+        let name = review::container_named(words).unwrap_or_default();
+        let lacking = &mut self.world_mut().lacking;
+        let Some(at) = lacking.iter().position(|(known, _)| *known == name) else {
+            return Ok(played);
+        };
+        let (_, why) = lacking.remove(at);
+        let mut ours = self.as_ours(text)?;
+        for played in &mut ours {
+            played.note = Some(format!("{name} is this program's own container: {why}."));
+        }
+        Ok(ours)
     }
 
     fn as_ours(&mut self, text: &str) -> Result<Vec<Played>> {
@@ -239,6 +260,9 @@ impl Stage {
     ) -> Result<Result<String, String>> {
         if asked.image == "base" || self.unreachable() && asked.or_base {
             return Ok(Ok("base".to_owned()));
+        }
+        if asked.image.starts_with("localhost/") {
+            return Ok(Ok(asked.image.clone()));
         }
         let or_base = if asked.or_base { " --or-base" } else { "" };
         let line = format!("{PROGRAM} image pull{or_base} {}", drive::quoted(&asked.image));

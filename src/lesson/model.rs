@@ -105,8 +105,9 @@ pub struct Fence {
     pub needs: Vec<Need>,
     /// `output=whole`: all of what they write is shown, more than a screen too.
     pub whole: bool,
-    /// `engine=builtin`: ours, whichever engine the lesson is played with.
-    pub builtin: bool,
+    /// `or=builtin`: where the engine that the lesson is played with cannot start this
+    /// container, ours is started in its place.
+    pub or_ours: bool,
 }
 
 /// Output from the article, and the command that gives this machine's.

@@ -28,7 +28,7 @@ impl Player<'_> {
             return Ok(());
         }
         for (_, line) in &fence.lines {
-            let played = self.stage.played(line, fence.builtin)?;
+            let played = self.stage.played(line, fence.or_ours)?;
             let Some((Played { line, done, note, .. }, before)) = played.split_last() else {
                 continue;
             };

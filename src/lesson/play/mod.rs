@@ -160,7 +160,7 @@ impl<'a> Player<'a> {
         match &block.kind {
             Kind::Run(fence) => {
                 for (_, line) in &fence.lines {
-                    self.stage.played(line, fence.builtin)?;
+                    self.stage.played(line, fence.or_ours)?;
                 }
             }
             Kind::Try(exercise) => self.replay_exercise(exercise)?,
