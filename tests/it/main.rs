@@ -35,6 +35,7 @@ mod inside;
 mod inspect;
 mod interop;
 mod interop_images;
+mod interop_lessons;
 mod kill;
 mod layers;
 mod layout;
