@@ -177,7 +177,7 @@ T
   "left docker") docker ps -aq; docker images -q ;;
   "left containerd") ctr containers ls -q; ctr image ls -q ;;
   "left podman") with_conf ps -aq; with_conf images -q ;;
-  "left lxc") lxc-ls --active -1 ;;
+  "left lxc") nsenter -t "$(cat "$D/net.pid")" -n lxc-ls --active -1 ;; # its sockets are of that network
   "away docker") end_daemon docker; end_daemon containerd; end_daemon net ;;
   "away containerd") end_daemon containerd; end_daemon net ;;
   "away podman"|"away lxc") end_daemon net ;;

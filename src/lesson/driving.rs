@@ -41,7 +41,7 @@ pub struct Driving {
 
 impl Driving {
     /// By the variables that this program was started with.
-    pub fn new() -> Self {
+    pub fn by_settings() -> Self {
         let settings = driven::settings();
         Self { settings, written_down: false, unreachable: false }
     }
@@ -239,6 +239,11 @@ impl Stage {
     ) -> Result<bool> {
         let settings = self.settings();
         let archive = "$lesson_dir/image.tar";
+        if ours == "base" {
+            // It is made from this machine's programs, and kept: no more than a look where it is there.
+            let made = self.typed(format!("{PROGRAM} --quiet image base"), false)?;
+            played.push(made);
+        }
         let save = format!("{PROGRAM} --yes image save --output {archive} {ours}");
         let saved = self.typed(save, false)?;
         if saved.done.exit != 0 {

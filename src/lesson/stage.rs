@@ -74,7 +74,7 @@ impl Stage {
     /// Has containers started in another engine.
     pub fn drive(&mut self, engine: Driven) {
         self.world.engine = Some(engine);
-        self.driving = Some(Driving::new());
+        self.driving = Some(Driving::by_settings());
     }
 
     /// That engine.
