@@ -84,10 +84,13 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     }
     words.push("--".to_owned());
     words.extend(asked.command.iter().cloned());
+    let unpack = format!("under-the-hood --quiet image unpack {image} {lower} >/dev/null");
+    let unpack = match image {
+        "base" => format!("{{ under-the-hood --quiet image base >/dev/null; {unpack}; }}"),
+        _ => unpack,
+    };
     let lines = vec![
-        format!(
-            "test -d {lower} || under-the-hood --quiet image unpack {image} {lower} >/dev/null"
-        ),
+        format!("test -d {lower} || {unpack}"),
         format!("mkdir -p {upper}"),
         // The variable of the lesson's directory is the shell's to fill in.
         line(&words).replace(
