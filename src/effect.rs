@@ -78,6 +78,25 @@ pub enum Effect {
         /// What it is, for people: `container box`.
         what: String,
     },
+    /// Containers of another engine, that a lesson has had started there: undone by
+    /// that engine's own command. The label is random, and nobody else's container has it.
+    Labelled {
+        /// Which engine.
+        engine: Driven,
+        /// The label's value, which is this journal's token.
+        label: String,
+        /// Where the engine was found: variables of its own client's.
+        settings: Vec<(String, String)>,
+    },
+    /// An image that was loaded into another engine, which had none of this name.
+    Loaded {
+        /// Which engine.
+        engine: Driven,
+        /// The image's name there.
+        image: String,
+        /// Where the engine was found: variables of its own client's.
+        settings: Vec<(String, String)>,
+    },
     /// A thread's scheduling policy: undone by giving it the old one.
     Policy {
         /// Which thread.
@@ -96,6 +115,45 @@ pub enum Effect {
         /// Where it may run.
         new: Vec<usize>,
     },
+}
+
+/// Another engine, that lessons can be played with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Driven {
+    /// Docker, by `docker`.
+    Docker,
+    /// containerd, by `ctr`.
+    Containerd,
+    /// Podman, by `podman`.
+    Podman,
+    /// LXC, by `lxc-start` and its sisters.
+    Lxc,
+}
+
+impl Driven {
+    /// In the order in which they are looked for.
+    pub const ALL: [Self; 4] = [Self::Docker, Self::Containerd, Self::Podman, Self::Lxc];
+
+    /// As `--engine` and a TARGET write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::Podman => "podman",
+            Self::Lxc => "lxc",
+        }
+    }
+
+    /// The program that people type.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "ctr",
+            Self::Podman => "podman",
+            Self::Lxc => "lxc-start",
+        }
+    }
 }
 
 /// A thread that is there already, and so has an identity before anything is done to it.

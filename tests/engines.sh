@@ -11,6 +11,10 @@
 #   engines.sh image NAME DIR IMAGE CMD...  runs a command in a container of an image
 #   engines.sh build NAME DIR IMAGE CONTEXT builds it from a Dockerfile (docker)
 #   engines.sh save NAME DIR IMAGE FILE     saves an image as an archive
+#   engines.sh serve NAME DIR   starts only the engine, in a network of its own; prints the pid that is in
+#                               that network, then the variables by which its client finds it (docker containerd podman lxc)
+#   engines.sh left NAME DIR    while it serves: its containers and images, by the engine's own word
+#   engines.sh away NAME DIR    ends what `serve` has started
 # With WIDE=1 it starts with a network, a published port, an image and limits where the engine can:
 # Docker on its bridge in a network namespace of its own; containerd from the archive $ARCHIVE, and
 # with a second container as a kubelet would label it.
@@ -82,6 +86,14 @@ bundle() {
   mv "$D/config.json" "$D/bundle/config.json"
 }
 
+# A network of its own for an engine and whoever uses it, so that its bridges and packet rules are nobody
+# else's; prints the pid of a process in there.
+apart() {
+  daemon net unshare --net sh -c 'ip link set lo up; exec sleep 3000'
+  until_true sh -c "nsenter -t $(cat "$D/net.pid") -n ip -o link show lo up | grep -q UP"
+  cat "$D/net.pid"
+}
+with_conf() { CONTAINERS_CONF=$D/containers.conf CONTAINERS_STORAGE_CONF=$D/storage.conf command podman "$@"; }
 # Podman cleans up after its container in the background, and mounts its directory once more for that.
 no_podman() { ! pgrep -f "podman.*$D/podman" >/dev/null; }
 
@@ -194,7 +206,36 @@ T
   "load podman") podman load -q -i "$4" >/dev/null ;;
   "image podman") podman --runtime runc run --rm --net none --ulimit nofile=20000:20000 --ulimit nproc=30000:30000 "${@:4}" ;;
   "save podman") podman save -q --format "${6:-docker-archive}" -o "$5" "$4" ;;
+  "serve docker")
+    apart
+    containerd_start
+    daemon docker nsenter -t "$(cat "$D/net.pid")" -n dockerd --containerd "$D/containerd.sock" -H "unix://$D/docker.sock" --data-root "$D/docker/data" \
+      --exec-root "$D/docker/run" --pidfile "$D/docker/pid"
+    until_true docker version
+    echo "DOCKER_HOST=unix://$D/docker.sock" ;;
+  "serve containerd") apart; containerd_start; echo "CONTAINERD_ADDRESS=$D/containerd.sock" ;;
+  "serve podman")
+    apart
+    cat >"$D/containers.conf" <<T
+[engine]
+runtime = "runc"
+static_dir = "$D/podman/static"
+tmp_dir = "$D/podman/tmp"
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]
+T
+    printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$D/podman/root" "$D/podman/run" >"$D/storage.conf"
+    echo "CONTAINERS_CONF=$D/containers.conf"
+    echo "CONTAINERS_STORAGE_CONF=$D/storage.conf" ;;
+  "serve lxc") apart ;;
+  "left docker") docker ps -aq; docker images -q ;;
+  "left containerd") ctr containers ls -q; ctr image ls -q ;;
+  "left podman") with_conf ps -aq; with_conf images -q ;;
+  "left lxc") nsenter -t "$(cat "$D/net.pid")" -n lxc-ls --active -1 ;; # its sockets are of that network
+  "away docker") end_daemon docker; end_daemon containerd; end_daemon net ;;
+  "away containerd") end_daemon containerd; end_daemon net ;;
+  "away podman"|"away lxc") end_daemon net ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
   *) sed -n '2,17p' "$0" >&2; exit 2 ;;
 esac
-[[ $verb != stop ]] || { unmount; remove_parents; }
+[[ $verb != stop && $verb != away ]] || { unmount; remove_parents; }

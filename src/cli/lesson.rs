@@ -53,6 +53,9 @@ pub struct Lesson {
     /// The name that the report is to bear
     #[arg(long, value_name = "NAME", requires = "report")]
     pub name: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub engine: EngineFlag,
     #[command(subcommand)]
     #[allow(missing_docs)]
     pub command: Option<LessonCommand>,
@@ -167,4 +170,21 @@ pub struct Verify {
     /// Do without any network: what is not here comes from there (see `lesson fetch`)
     #[arg(long, value_name = "DIR")]
     pub offline: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub engine: EngineFlag,
+}
+
+/// Whose containers the lessons are about.
+#[derive(Debug, Args)]
+pub struct EngineFlag {
+    /// Start the containers in this engine, by its own commands; auto: in the first
+    /// of docker, containerd, podman, lxc that can be used here
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        default_value = "builtin",
+        value_parser = ["builtin", "docker", "containerd", "podman", "lxc", "auto"]
+    )]
+    pub engine: String,
 }

@@ -55,6 +55,10 @@ fn describe(effect: &Effect) -> String {
         Effect::Bridge { name, .. } => format!("bridge {name}"),
         Effect::NftTable { name, .. } => format!("packet rules, table ip {name}"),
         Effect::Process { what } => what.clone(),
+        Effect::Labelled { engine, label, .. } => {
+            format!("containers of {} with the label lesson={label}", engine.name())
+        }
+        Effect::Loaded { engine, image, .. } => format!("image {image} of {}", engine.name()),
         Effect::Policy { thread, new, .. } => {
             format!("{} of thread {}", Class::of(new.number).name(), thread.tid)
         }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod credentials;
 pub mod detached;
 pub mod devices;
+pub mod driven;
 pub mod enter;
 pub mod execute;
 pub mod files;

@@ -260,7 +260,9 @@ fn identity(effect: &Effect, world: &World<'_>) -> Result<Identity> {
     match effect {
         Effect::NetnsName { .. } => netns::identity(world),
         Effect::Veth { name, .. } | Effect::Bridge { name, .. } => netlink::unmake::identity(name),
-        Effect::NftTable { .. } => Ok(Identity::Token),
+        Effect::NftTable { .. } | Effect::Labelled { .. } | Effect::Loaded { .. } => {
+            Ok(Identity::Token)
+        }
         Effect::File { path }
         | Effect::Hosts { path, .. }
         | Effect::Tree { path }

@@ -11,12 +11,12 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use crate::effect::{Effect, Identity};
+use crate::effect::{Driven, Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::{cgroup, hosts, netlink, netns, remove, scheduler};
+use crate::kernel::{cgroup, driven, hosts, netlink, netns, remove, scheduler};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -232,6 +232,7 @@ pub fn step(entry: &Entry) -> Step {
             "our own table of packet rules; no other is touched",
         )
         .shell(format!("nft delete table ip {name}")),
+        (Effect::Labelled { .. } | Effect::Loaded { .. }, _) => driven::step(&entry.effect),
         (Effect::Policy { thread, old, .. }, _) => scheduler::restore::policy_step(*thread, old),
         (Effect::Affinity { thread, old, .. }, _) => {
             scheduler::restore::affinity_step(*thread, old)
@@ -289,6 +290,17 @@ pub fn undo(entry: &Entry, token: &str, this_boot: bool) -> Result<Undone> {
             }
         }
         (Effect::Controllers { .. }, _) => Ok(Undone::NotThere),
+        (Effect::Labelled { engine, label, settings }, _) if this_boot => {
+            driven::remove_labelled(*engine, label, settings)
+        }
+        // Of another boot: what an engine keeps of it has ended, but is still there.
+        (Effect::Labelled { engine, label, settings }, _) => match engine {
+            Driven::Lxc => Ok(Undone::NotThere),
+            _ => driven::remove_labelled(*engine, label, settings),
+        },
+        (Effect::Loaded { engine, image, settings }, _) => {
+            driven::remove_image(*engine, image, settings)
+        }
         (Effect::Policy { thread, old, new }, _) if this_boot => {
             scheduler::restore::policy(*thread, old, new)
         }

@@ -14,6 +14,7 @@
 //! | `check` | is it true on this machine? |
 //! | `own` | what is one run's alone: its names, its port |
 //! | `perform` | a lesson's lines, performed |
+//! | `driving` | the same with another engine |
 //! | `session` | what a second terminal is told of a player |
 //! | `built` | the images that a run has built |
 //! | `stage` | what a lesson has started, and the way back |
@@ -28,6 +29,7 @@
 
 mod built;
 pub mod check;
+pub mod driving;
 pub mod fault;
 mod invoker;
 pub mod library;

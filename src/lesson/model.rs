@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::effect::Driven;
 use crate::kernel::probe::Need;
 
 use super::check::Test;
@@ -107,6 +108,9 @@ pub struct Fence {
     pub needs: Vec<Need>,
     /// `output=whole`: all of what they write is shown, more than a screen too.
     pub whole: bool,
+    /// `or=builtin`: where the engine that the lesson is played with cannot start this
+    /// container, ours is started in its place.
+    pub or_ours: bool,
 }
 
 /// Output from the article, and the command that gives this machine's.
@@ -142,6 +146,8 @@ pub struct Claim {
     pub needs: Vec<Need>,
     /// What makes it false, for `lesson test`.
     pub opposite: Opposite,
+    /// Engines with which it need not hold, and why.
+    pub except: Vec<(Vec<Driven>, String)>,
 }
 
 /// What is really there, drawn when the lesson comes to it.

@@ -73,7 +73,7 @@ pub fn own(words: &[String], world: &World, look: Look) -> Result<Done> {
 /// A line for the machine's shell.
 pub fn shell(line: &str, world: &World) -> Result<Done> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &by_its_own_name(line, &world.program)]);
+    command.args(["-c", &by_its_own_name(&world.qualified(line), &world.program)]);
     capture(command, world)
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::build::clock;
+use crate::effect::Driven;
 use crate::error::{Error, Result};
 
 use super::model::Lesson;
@@ -114,12 +115,14 @@ fn file(lesson: &Lesson) -> String {
 pub fn rehearse(
     lesson: &Lesson,
     offline: bool,
+    engine: Option<Driven>,
     mut told: impl FnMut(usize, Duration, &[Take]) -> Result<()>,
 ) -> Result<Rehearsal> {
     let mut player = Player::silent(lesson)?;
     if offline {
         player.stage().go_offline()?;
     }
+    engine.into_iter().for_each(|engine| player.stage().drive(engine));
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;
         let tried = format!("lesson {} cannot be played here", lesson.key());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::container::network::{connect, names, place};
 use crate::container::registry;
-use crate::effect::{Effect, Identity};
+use crate::effect::{Driven, Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::journal::Entry;
@@ -19,8 +19,9 @@ use crate::kernel::undo;
 use crate::kernel::watcher::Watch;
 use crate::step::Deaf;
 
-use super::check::{self, Bound, World, start_of};
 use super::built::Built;
+use super::check::{self, Bound, World, start_of};
+use super::driving::Driving;
 use super::model::{Leaves, Lesson};
 use super::own;
 use super::perform::{self, Done, Look};
@@ -47,6 +48,8 @@ pub struct Stage {
     now: Option<Now>,
     /// How the commands' own output looks.
     look: Look,
+    /// The engine that containers are started in, if it is not ours.
+    driving: Option<Driving>,
 }
 
 impl Stage {
@@ -60,8 +63,8 @@ impl Stage {
         let cpu = own::cpu()?;
         let world = World { program, directory, scope, port, cpu, ..World::default() };
         let files = files.to_owned();
-        let built = Built::look(&world)?;
-        let mut stage = Self { title, files, watch, session, world, built, now: None, look };
+        let (built, now, driving) = (Built::look(&world)?, None, None);
+        let mut stage = Self { title, files, watch, session, world, built, now, look, driving };
         stage.tell_session()?;
         Ok(stage)
     }
@@ -75,6 +78,26 @@ impl Stage {
     pub fn tell(&mut self, now: Now) -> Result<()> {
         self.now = Some(now);
         self.tell_session()
+    }
+
+    /// Has containers started in another engine.
+    pub fn drive(&mut self, engine: Driven) {
+        self.world.engine = Some(engine);
+        self.driving = Some(Driving::by_settings());
+    }
+
+    /// That engine.
+    pub(super) fn driving(&mut self) -> Option<&mut Driving> {
+        self.driving.as_mut()
+    }
+
+    pub(super) fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// What the names of all that the journal names carry.
+    pub(super) fn token(&self) -> &str {
+        self.watch.token()
     }
 
     /// Performs one of our own command lines and binds the name it gives.
@@ -143,7 +166,7 @@ impl Stage {
         self.tell_session()
     }
 
-    fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
+    pub(super) fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
         let n = self.watch.intend(&effect)?;
         self.watch.done(n, &identity)
     }
@@ -241,6 +264,9 @@ impl Stage {
         let own = std::mem::replace(&mut self.world.directory, directory);
         let bound = std::mem::take(&mut self.world.bound);
         self.world.image = None;
+        self.world.foreign.clear();
+        self.world.lacking.clear();
+        self.driving.iter_mut().for_each(Driving::anew);
         undone(old, &bound, &own)?;
         self.built.clear(&self.world)?;
         self.tell_session()
@@ -288,7 +314,7 @@ impl Stage {
         Ok(world)
     }
 
-    fn tell_session(&mut self) -> Result<()> {
+    pub(super) fn tell_session(&mut self) -> Result<()> {
         let (variables, now) = (self.world.variables(), self.now.clone());
         Session::own(self.world.scope.clone(), variables, now).write(&self.session)
     }
@@ -317,6 +343,10 @@ impl std::fmt::Display for Left {
             (Effect::Process { what }, Identity::Process { pid, .. }) => {
                 write!(f, "process {pid} ({what})")
             }
+            (Effect::Labelled { engine, label, .. }, _) => {
+                write!(f, "containers of {} (lesson={label})", engine.name())
+            }
+            (Effect::Loaded { image, .. }, _) => f.write_str(image),
             (Effect::Policy { thread, .. } | Effect::Affinity { thread, .. }, _) => {
                 write!(f, "thread {}", thread.tid)
             }

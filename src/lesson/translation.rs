@@ -231,9 +231,13 @@ fn parts(block: &Block) -> Vec<Part> {
 }
 
 fn fence_parts(line: usize, fence: &Fence) -> Vec<Part> {
-    let Fence { lines, ops, exit, needs, whole } = fence;
+    let Fence { lines, ops, exit, needs, whole, or_ours } = fence;
     let needs: Vec<_> = needs.iter().map(ToString::to_string).collect();
-    let head = format!("ops={} exit={exit} needs={} whole={whole}", ops.join(","), needs.join(","));
+    let head = format!(
+        "ops={} exit={exit} needs={} whole={whole} or_ours={or_ours}",
+        ops.join(","),
+        needs.join(",")
+    );
     let head = Part { line, kind: "the first line", text: head };
     let lines =
         lines.iter().map(|(line, text)| Part { line: *line, kind: "the line", text: text.clone() });
@@ -252,6 +256,11 @@ fn claim_parts(line: usize, claim: &Claim) -> Vec<Part> {
         Part { line, kind: "what is needed", text: needs.join(",") },
         Part { line, kind: "the opposite", text: opposite },
     ];
+    // The reasons are prose, and translated.
+    parts.extend(claim.except.iter().map(|(engines, _)| {
+        let engines: Vec<_> = engines.iter().map(|engine| engine.name()).collect();
+        Part { line, kind: "the exceptions", text: engines.join(",") }
+    }));
     parts.extend(claim.checks.iter().map(|check| Part {
         line: check.line,
         kind: "the check",

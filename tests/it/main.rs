@@ -37,6 +37,7 @@ mod inside;
 mod inspect;
 mod interop;
 mod interop_images;
+mod interop_lessons;
 mod interop_wide;
 mod kill;
 mod layers;

@@ -2,6 +2,7 @@
 //! is read, played and checked stands in `lesson/`.
 
 mod author;
+mod engine;
 mod fetch;
 mod list;
 mod notes;

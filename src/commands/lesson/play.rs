@@ -16,7 +16,7 @@ use crate::lesson::report::{self, Course, Report};
 use crate::lesson::{library, progress, source, translation};
 use crate::ui::{Screen, Style, keys};
 
-use super::{Clap, fetch, rehearse, verify};
+use super::{Clap, engine, fetch, rehearse, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
@@ -42,11 +42,12 @@ pub(super) fn play(
         fetch::take_from(dir, std::slice::from_ref(lesson), screen)?;
     }
     let offline = args.offline.is_some();
+    let engine = engine::chosen(&args.engine, screen)?;
     if args.rehearse {
-        return rehearse::rehearse(lesson, offline, screen);
+        return rehearse::rehearse(lesson, offline, engine, screen);
     }
     if screen.json_wanted() {
-        return verify::report(std::slice::from_ref(lesson), offline, screen);
+        return verify::report(std::slice::from_ref(lesson), offline, engine, screen);
     }
     let someone = !args.auto && keys::someone_there();
     let from = match &args.from {
@@ -66,6 +67,9 @@ pub(super) fn play(
     }
     if offline {
         player.stage().go_offline()?;
+    }
+    if let Some(engine) = engine {
+        player.stage().drive(engine);
     }
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;

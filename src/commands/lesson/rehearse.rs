@@ -1,5 +1,6 @@
 //! `lesson N --rehearse`: every step before the audience comes.
 
+use crate::effect::Driven;
 use crate::error::{Error, Exit, Result};
 use crate::lesson::model::Lesson;
 use crate::lesson::play::present::seconds;
@@ -7,10 +8,15 @@ use crate::lesson::rehearsal;
 use crate::ui::{Screen, Style, wrap};
 
 /// Plays them, says of each how long it took and what went wrong, and keeps the recording.
-pub(super) fn rehearse(lesson: &Lesson, offline: bool, screen: &mut Screen) -> Result<u8> {
+pub(super) fn rehearse(
+    lesson: &Lesson,
+    offline: bool,
+    engine: Option<Driven>,
+    screen: &mut Screen,
+) -> Result<u8> {
     let (of, width) = (lesson.steps.len(), screen.width().min(80));
     let mut wrong = 0;
-    let rehearsal = rehearsal::rehearse(lesson, offline, |index, took, takes| {
+    let rehearsal = rehearsal::rehearse(lesson, offline, engine, |index, took, takes| {
         let step = &lesson.steps[index];
         let failed: Vec<_> = takes.iter().filter(|take| take.wrong.is_some()).collect();
         wrong += failed.len();

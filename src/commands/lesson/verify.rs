@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::cli::lesson::Verify;
+use crate::effect::Driven;
 use crate::error::{Exit, Result};
 use crate::lesson::check::Verdict;
 use crate::lesson::library;
@@ -12,7 +13,7 @@ use crate::lesson::model::Lesson;
 use crate::lesson::play::{Judged, Player};
 use crate::ui::{Align, Column, Screen, Style, Table, Value};
 
-use super::{Clap, fetch, play};
+use super::{Clap, engine, fetch, play};
 
 struct Row {
     lesson: String,
@@ -63,14 +64,20 @@ pub fn verify(args: &Verify, global: &Global, screen: &mut Screen) -> Result<u8>
     if let Some(dir) = &args.offline {
         fetch::take_from(dir, &lessons, screen)?;
     }
-    report(&lessons, args.offline.is_some(), screen)
+    let engine = engine::chosen(&args.engine, screen)?;
+    report(&lessons, args.offline.is_some(), engine, screen)
 }
 
 /// Plays them silently and prints what was judged.
-pub(super) fn report(lessons: &[Lesson], offline: bool, screen: &mut Screen) -> Result<u8> {
+pub(super) fn report(
+    lessons: &[Lesson],
+    offline: bool,
+    engine: Option<Driven>,
+    screen: &mut Screen,
+) -> Result<u8> {
     let mut rows = Vec::new();
     for lesson in lessons {
-        for judged in judge(lesson, offline)? {
+        for judged in judge(lesson, offline, engine)? {
             rows.push(Row { lesson: lesson.key(), judged });
         }
     }
@@ -85,10 +92,13 @@ pub(super) fn report(lessons: &[Lesson], offline: bool, screen: &mut Screen) -> 
     Ok(exit(rows.iter().map(|row| row.judged.verdict)))
 }
 
-fn judge(lesson: &Lesson, offline: bool) -> Result<Vec<Judged>> {
+fn judge(lesson: &Lesson, offline: bool, engine: Option<Driven>) -> Result<Vec<Judged>> {
     let mut player = Player::silent(lesson)?;
     if offline {
         player.stage().go_offline()?;
+    }
+    if let Some(engine) = engine {
+        player.stage().drive(engine);
     }
     match player.lacks() {
         Some((reason, _)) => player.all_untestable(&reason),

@@ -5,6 +5,7 @@
 
 mod ancestors;
 mod cgroup_path;
+pub mod drive;
 mod found;
 pub mod reach;
 pub mod state;

@@ -8,6 +8,7 @@
 //! output is the evidence; as a measure, standard output is the value).
 
 mod catalogue;
+mod engine;
 mod images;
 mod namespaces;
 mod network;
@@ -23,8 +24,10 @@ pub use processes::{answers, beside, parent as parent_of};
 pub use resources::watched;
 pub use test::{Compare, Probe, Test};
 
+use super::driving::Foreign;
 use super::model::Claim;
 use crate::container::scope;
+use crate::effect::Driven;
 use crate::http;
 
 /// The name of the image that was fetched last.
@@ -164,6 +167,12 @@ pub struct World {
     pub image: Option<String>,
     /// Whether the lesson does without the network.
     pub offline: bool,
+    /// The engine that the lesson's containers are started in, if it is not ours.
+    pub engine: Option<Driven>,
+    /// Which of the names are that engine's containers.
+    pub foreign: Vec<Foreign>,
+    /// Containers that it could not start, and why.
+    pub lacking: Vec<(String, String)>,
 }
 
 impl World {
@@ -222,6 +231,10 @@ impl World {
 
 /// Judges a claim: every check must hold; the first that does not is the evidence.
 pub fn judge(claim: &Claim, world: &World) -> Judgement {
+    engine::excused(claim, world, judged(claim, world))
+}
+
+fn judged(claim: &Claim, world: &World) -> Judgement {
     let judged: Vec<_> = claim.checks.iter().map(|check| check.judge(world)).collect();
     let first = |verdict| judged.iter().find(|judgement| judgement.verdict == verdict).cloned();
     first(Verdict::DoesNotHold).or_else(|| first(Verdict::Untestable)).unwrap_or_else(|| {

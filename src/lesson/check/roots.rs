@@ -2,7 +2,7 @@
 //! and which layer a file in it comes from.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -181,12 +181,19 @@ pub fn layer(world: &World, who: &str, path: &str) -> Answer {
     let Some(lower) = lower else {
         return Err(Unknown::Untestable(format!("the root of {who} is no overlay here")));
     };
-    let below = format!("{lower}/{}", path.trim_start_matches('/'));
+    // Engines lay several over each other, the topmost first: that one counts which has it.
+    let relative = path.trim_start_matches('/');
+    let layers: Vec<_> =
+        lower.split(':').map(|directory| format!("{directory}/{relative}")).collect();
+    let has_it = |path: &&String| fs::symlink_metadata(path).is_ok();
+    let below = layers.iter().find(has_it).or(layers.last()).cloned().unwrap_or_default();
     let merged = format!("/proc/{pid}/root{path}");
     let read = |path: &str| match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => fs::read(path)
             .map(Some)
             .map_err(|error| Unknown::Untestable(format!("{path}: {error}"))),
+        // A whiteout: a higher layer of the image says that it is not there.
+        Ok(metadata) if metadata.file_type().is_char_device() && metadata.rdev() == 0 => Ok(None),
         Ok(_) => Ok(Some(Vec::new())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Unknown::Untestable(format!("{path}: {error}"))),

@@ -30,12 +30,40 @@ pub fn kernel_same(world: &World, who: &str) -> Answer {
     if inside.is_empty() {
         return Err(Unknown::Untestable(format!("{who} has no {BOOT_ID}")));
     }
+    if inside != outside && is_covered(pid, BOOT_ID) {
+        return booted_at(pid, who);
+    }
     let evidence = if inside == outside {
         format!("boot_id {inside}, read inside and outside")
     } else {
         format!("boot_id {inside} inside, {outside} outside")
     };
     Ok(Finding::yes(inside == outside, evidence))
+}
+
+/// Whether something is mounted over this file in there: then it is not the kernel that answers.
+fn is_covered(pid: i32, path: &str) -> bool {
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(path))
+}
+
+/// LXC lays a boot_id of its own over the kernel's. When it was booted, and as what,
+/// the kernel still says in there.
+fn booted_at(pid: i32, who: &str) -> Answer {
+    let btime = |text: &str| {
+        text.lines().find_map(|line| line.strip_prefix("btime ")).unwrap_or_default().to_owned()
+    };
+    let inside = |path| Ok::<_, Unknown>(seen(pid, path)?.unwrap_or_default());
+    let outside = |path| fs::read_to_string(path).unwrap_or_default();
+    let there = (btime(&inside("/proc/stat")?), inside("/proc/version")?);
+    let here = (btime(&outside("/proc/stat")), outside("/proc/version"));
+    let evidence = format!(
+        "a file is mounted over the boot_id of {who}; booted at {} inside, at {} outside, as {}",
+        there.0,
+        here.0,
+        if there.1 == here.1 { "the same version" } else { "another version" }
+    );
+    Ok(Finding::yes(!there.0.is_empty() && there == here, evidence))
 }
 
 /// Whether it has the same kernel modules as we have. Sizes and addresses are

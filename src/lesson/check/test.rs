@@ -84,6 +84,14 @@ impl Test {
         }
     }
 
+    /// What is asked with.
+    pub fn arguments(&self) -> &[String] {
+        match &self.probe {
+            Probe::Named(_, arguments) => arguments,
+            Probe::Shell(_) => &[],
+        }
+    }
+
     /// The line that a shell would perform, with its line in the lesson's file.
     pub fn shell_line(&self) -> Option<(usize, String)> {
         match &self.probe {
@@ -96,7 +104,7 @@ impl Test {
     pub fn typed(&self, world: &World) -> String {
         match &self.probe {
             Probe::Named(entry, arguments) => entry.typed(&filled(arguments, world), world),
-            Probe::Shell(line) => world.filled(line),
+            Probe::Shell(line) => world.filled(&world.qualified(line)),
         }
     }
 

@@ -83,7 +83,7 @@ impl Attributes {
 
     fn nothing_left(self, line: usize, kind: &str, faults: &mut Vec<Fault>) {
         let allowed: &[&str] = match kind {
-            "sh run" => &["ops", "exit", "needs", "output"],
+            "sh run" => &["ops", "exit", "needs", "output", "or"],
             "sh shell" => &["exit", "needs", "output"],
             "console article" => &["what"],
             _ => &[],
@@ -117,7 +117,13 @@ fn commands(line: usize, body: &str, given: &mut Attributes, faults: &mut Vec<Fa
         }
         output == "whole"
     });
-    Fence { lines, ops, exit, needs, whole }
+    let or_ours = given.take("or").is_some_and(|other| {
+        if other != "builtin" {
+            faults.push(Fault::unknown(line, "or", &other, &["builtin"]));
+        }
+        other == "builtin"
+    });
+    Fence { lines, ops, exit, needs, whole, or_ours }
 }
 
 /// The quote that is open at the end of a line, if one was open before.

@@ -2,13 +2,15 @@
 //! is; after the sentence come lines `key: value`, choices `- text = value`,
 //! and a solution in `<details>`.
 
+use crate::effect::Driven;
 use crate::lesson::check::Test;
 use crate::lesson::fault::Fault;
 use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Picture, Predict, Try};
 use crate::lesson::picture::Draw;
 
 const WORDS: [&str; 7] = ["Predict", "Claim", "Try", "Picture", "Today", "Surprise", "Notice"];
-const KEYS: [&str; 7] = ["check", "measure", "needs", "opposite", "leaves", "hint", "draw"];
+const KEYS: [&str; 8] =
+    ["check", "measure", "needs", "opposite", "except", "leaves", "hint", "draw"];
 
 /// One `key: value`, choice or solution.
 struct Item {
@@ -48,7 +50,7 @@ pub fn parse(line: usize, source: &str, faults: &mut Vec<Fault>) -> Option<Kind>
     let mut quote = Quote { line, word, id, text, items, faults };
     Some(match word {
         "Predict" => Kind::Predict(quote.predict()?),
-        "Claim" => Kind::Claim(quote.claim(&["check", "needs", "opposite"])),
+        "Claim" => Kind::Claim(quote.claim(&["check", "needs", "opposite", "except"])),
         "Picture" => Kind::Picture(quote.picture()?),
         _ => Kind::Try(quote.exercise()),
     })
@@ -232,6 +234,7 @@ impl Quote<'_> {
             checks: Vec::new(),
             needs: Vec::new(),
             opposite: Opposite::default(),
+            except: Vec::new(),
         };
         for item in &items {
             match item.key.as_str() {
@@ -248,6 +251,7 @@ impl Quote<'_> {
                         ),
                     }
                 }
+                "except" => claim.except.extend(self.except(item)),
                 _ => {}
             }
         }
@@ -258,8 +262,29 @@ impl Quote<'_> {
         claim
     }
 
+    /// `except: docker, podman because REASON`
+    fn except(&mut self, item: &Item) -> Option<(Vec<Driven>, String)> {
+        let Some((engines, why)) = item.text.split_once(" because ") else {
+            self.faults.push(
+                Fault::new(item.line, "an exception without a reason")
+                    .allowed("except: docker, podman because what that engine does otherwise"),
+            );
+            return None;
+        };
+        let names = Driven::ALL.map(Driven::name);
+        let mut named = Vec::new();
+        for wanted in engines.split(',').map(str::trim) {
+            match Driven::ALL.into_iter().find(|engine| engine.name() == wanted) {
+                Some(engine) => named.push(engine),
+                None => self.faults.push(Fault::unknown(item.line, "engine", wanted, &names)),
+            }
+        }
+        Some((named, why.trim().to_owned()))
+    }
+
     fn exercise(&mut self) -> Try {
-        let claim = self.claim(&["check", "needs", "opposite", "leaves", "hint", "solution"]);
+        let claim =
+            self.claim(&["check", "needs", "opposite", "except", "leaves", "hint", "solution"]);
         let items = std::mem::take(&mut self.items);
         let of = |key: &'static str| items.iter().filter(move |item| item.key == key);
         let hints = of("hint").map(|item| item.text.clone()).collect();

@@ -17,6 +17,7 @@ impl Player<'_> {
             if self.turn.is_some() {
                 break;
             }
+            let command = &self.stage.world().qualified(command);
             let done = self.stage.shell(command)?;
             let missing = fences::missing_program(command, &done);
             let here: Vec<_> = done.output.trim_end().lines().map(str::to_owned).collect();

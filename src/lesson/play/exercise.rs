@@ -48,7 +48,8 @@ impl Player<'_> {
         for (line, done) in exercise.solution.iter().zip(&played) {
             let Some(page) = &self.page else { break };
             let output = if done.exit == 0 { "" } else { &done.output };
-            let text = page.performed(line, &[], 0, output, false);
+            let line = self.stage.world().qualified(line);
+            let text = page.performed(&line, &[], 0, output, false);
             let told = page.exit_told(done, 0, None);
             self.put(&text)?;
             told.map_or(Ok(()), |told| self.put(&told))?;
@@ -157,7 +158,8 @@ impl Player<'_> {
     }
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
-        let lines = exercise.solution.iter().map(|line| format!("`{line}`"));
+        let world = self.stage.world();
+        let lines = exercise.solution.iter().map(|line| format!("`{}`", world.qualified(line)));
         let lines = lines.collect::<Vec<_>>().join("\n");
         self.aside("One way to do it", &format!("{lines}\n\n`s` once more has it done for you."))
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::error::Result;
+use crate::lesson::driving::Played;
 use crate::lesson::model::Fence;
 use crate::lesson::perform::Done;
 use crate::step::Step;
@@ -36,27 +37,45 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// What an engine needs before the container that a line asks for.
+    fn prepared(&mut self, played: &[Played]) -> Result<()> {
+        for Played { line, done, note, of_lesson } in played {
+            self.record.command(line, &Fence::default(), done, note.as_deref());
+            let Some(page) = &self.page else { continue };
+            let output = if *of_lesson || done.exit != 0 { &done.output } else { "" };
+            let text = page.performed(line, &[], 0, output, false);
+            let told = page.exit_told(done, 0, note.as_deref());
+            self.put_with(text, told)?;
+        }
+        Ok(())
+    }
+
     fn run_once(&mut self, fence: &Fence, line: &str) -> Result<Remedy> {
         self.type_command(line)?;
         if self.turn.is_some() {
             return Ok(Remedy::On);
         }
         let begun = Instant::now();
-        let done = self.stage.own(line)?;
-        self.take_command(line, begun, &done, fence.exit);
-        self.performed.push((line.to_owned(), done.steps.clone()));
+        let played = self.stage.played(line, fence.or_ours)?;
+        let Some((Played { line, done, note, .. }, before)) = played.split_last() else {
+            return Ok(Remedy::On);
+        };
+        self.prepared(before)?;
+        self.take_command(line, begun, done, fence.exit);
+        self.performed.push((line.clone(), done.steps.clone()));
         // What `exec` exits with when the container has no such program.
         let missing = (done.exit == 127 && fence.exit != 127)
             .then_some("not shown: the container has no such program");
-        self.record.command(line, fence, &done, missing);
+        let missing = missing.or(note.as_deref());
+        self.record.command(line, fence, done, missing);
         let Some(page) = &self.page else { return Ok(Remedy::On) };
         let named =
             |step: &&Step| self.all_operations || fence.ops.iter().any(|op| is_named(step, op));
         let steps: Vec<&Step> = done.steps.iter().filter(named).collect();
         let hidden = if fence.ops.is_empty() { 0 } else { done.steps.len() - steps.len() };
         let text = page.performed(line, &steps, hidden, &done.output, fence.whole);
-        self.put_with(text, page.exit_told(&done, fence.exit, missing))?;
-        self.failed(line, &done, fence.exit)
+        self.put_with(text, page.exit_told(done, fence.exit, missing))?;
+        self.failed(line, done, fence.exit)
     }
 
     /// A command's text, and the word on how it ended: on a stage, together.

@@ -24,6 +24,7 @@ use present::{Present, Remedy};
 use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
+use super::driving::Played;
 use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
 use super::perform::Look;
 use super::progress;
@@ -278,7 +279,8 @@ impl<'a> Player<'a> {
                     return Ok(());
                 }
                 for (_, line) in fence.lines.iter().filter(|(_, line)| changes(line)) {
-                    let done = self.stage.own(line)?;
+                    let played = self.stage.played(line, fence.or_ours)?;
+                    let Some(Played { done, .. }) = played.last() else { continue };
                     if done.exit != fence.exit {
                         let said = done.output.lines().last().unwrap_or_default();
                         self.amiss.push(format!("{line}: exit code {}, {said}", done.exit));

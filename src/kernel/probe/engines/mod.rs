@@ -104,7 +104,14 @@ pub fn sockets(engine: Engine) -> Vec<PathBuf> {
                 from("HOME", ".docker/run/docker.sock"),
             ]
         }
-        Engine::Containerd => vec![fixed("/run/containerd/containerd.sock")],
+        Engine::Containerd => match std::env::var_os("CONTAINERD_ADDRESS") {
+            // As ctr(8) reads it, with or without the scheme.
+            Some(address) => {
+                let path = address.to_string_lossy();
+                return vec![path.strip_prefix("unix://").unwrap_or(&path).into()];
+            }
+            None => vec![fixed("/run/containerd/containerd.sock")],
+        },
         Engine::Lxd => {
             vec![
                 from("LXD_DIR", "unix.socket"),
