@@ -18,6 +18,11 @@ pub struct Reader {
 
 #[allow(dead_code)] // the exercises' tests, which come after, use all of them
 impl Reader {
+    /// All that has been shown.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
+
     /// Begins `under-the-hood lesson ARGS`.
     pub fn begins(uth: &Uth, args: &[&str]) -> Self {
         let mut command = uth.command(["lesson"]);
