@@ -74,6 +74,12 @@ fn roles(log: &str, first_child: Role) -> BTreeMap<String, Role> {
         let role = if index == 0 { first_child } else { Role::Helper };
         roles.insert(child[1].to_owned(), role);
     }
+    // A thread of the watcher is of the watcher.
+    let thread = Regex::new(r"(?m)^(\d+) .*=> \{parent_tid=\[(\d+)\]\}").unwrap();
+    for made in thread.captures_iter(log) {
+        let role = roles.get(&made[1]).copied().unwrap_or(Role::Init);
+        roles.entry(made[2].to_owned()).or_insert(role);
+    }
     roles
 }
 
@@ -106,8 +112,8 @@ fn seen(log: &str, first_child: Role) -> Deeds {
             continue;
         }
         let made = ["fork", "vfork", "clone", "clone3"].contains(&name) && answer != "0";
-        if made && role == Role::Launcher {
-            continue; // that a child is made for this is no step of the plan
+        if (made && role == Role::Launcher) || arguments.contains("|CLONE_THREAD|") {
+            continue; // that a child or a thread is made for this is no step of the plan
         }
         // A device that is opened for writing stays as it is; the journal is left out.
         let device = arguments.contains("\"/dev/null\"") && !arguments.contains("O_CREAT");

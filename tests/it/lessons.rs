@@ -78,6 +78,9 @@ fn a_broken_lesson_is_told_every_mistake() {
 /// commands printed, the evidence, numbers. The words and the verdicts stay.
 fn told(output: &str) -> String {
     let block = |block: &str| -> String {
+        if block.starts_with("Picture.") {
+            return block.replace(|c: char| c.is_ascii_digit(), "N");
+        }
         let mut lines: Vec<String> = Vec::new();
         for (index, line) in block.lines().enumerate() {
             let command = block.starts_with("  $ ");

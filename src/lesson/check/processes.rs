@@ -59,8 +59,13 @@ pub fn answers(world: &World, wanted: &str) -> Vec<i32> {
 }
 
 /// By the scope in its environment, or, where it was given a new one (as `chroot`
-/// gives it), in that of the nearest process above it that has one.
+/// gives it), in that of the nearest process above it that has one. Whose environment is
+/// closed to us is somebody else's, too: nothing could be said of it.
 fn is_another_players(world: &World, pid: i32) -> bool {
+    let environment = fs::File::open(format!("/proc/{pid}/environ"));
+    if environment.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        return true;
+    }
     let above = std::iter::successors(Some(pid), |pid| parent(*pid).filter(|pid| *pid > 1));
     let theirs = above.take(GENERATIONS).find_map(scope_of);
     theirs.is_some_and(|scope| scope != world.scope)
