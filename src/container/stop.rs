@@ -9,6 +9,10 @@ use crate::kernel::pidfd::{PidFd, SendSignal};
 use crate::kernel::undo;
 use crate::step::{Actor, Observer};
 
+/// How long SIGKILL may take, in milliseconds: what shares its CPU with a real-time loop gets a
+/// twentieth of it.
+const AFTER_KILL: u32 = 10_000;
+
 /// The two operations; the second is only performed if the first is not enough.
 pub fn plan(container: &Container, seconds: u32) -> [Op; 2] {
     let send = |signal, why: String| {
@@ -33,7 +37,8 @@ pub fn stop(container: &Container, seconds: u32, observer: &mut dyn Observer) ->
     };
     let mut slots = Slots::default();
     let mut world = World::new(&mut slots);
-    for (op, patience) in plan(container, seconds).iter().zip([seconds.saturating_mul(1000), 2000])
+    for (op, patience) in
+        plan(container, seconds).iter().zip([seconds.saturating_mul(1000), AFTER_KILL])
     {
         op.perform(Actor::Launcher, &mut world, observer)?;
         if ended(&process, patience)? {
