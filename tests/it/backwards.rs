@@ -50,9 +50,10 @@ fn state(uth: &Uth) -> Vec<String> {
         lines.extend(groups.lines().map(|line| format!("cgroup {line}")));
     }
     lines.extend(groups_by_hand(uth));
-    let number = regex::Regex::new("[0-9a-f]{6,}|[0-9]+").unwrap();
+    // A `d` before five digits is no sixth one.
+    let number = regex::Regex::new("(hand)[0-9]+|[0-9a-f]{6,}|[0-9]+").unwrap();
     for line in &mut lines {
-        *line = number.replace_all(line, "#").into_owned();
+        *line = number.replace_all(line, "$1#").into_owned();
     }
     lines.sort();
     lines

@@ -293,7 +293,7 @@ fn limits_of_version_2_for_an_ordinary_user_vm() {
 /// All of the hierarchy that somebody could have changed: which groups there are
 /// of ours, who is in this shell's, and what is handed on at the top and here.
 const STATE: &str = "cd /tmp; here=/sys/fs/cgroup$(sed 's/^0:://' /proc/self/cgroup); \
-    state() { find /sys/fs/cgroup -name 'under-the-hood*' -o -name mine; \
+    state() { find /sys/fs/cgroup -name 'under-the-hood*' -o -name 'lesson4-*'; \
         cat $here/cgroup.subtree_control; grep -x $$ $here/cgroup.procs; \
         test $(id -u) != 0 || cat /sys/fs/cgroup/cgroup.subtree_control; }; ";
 
