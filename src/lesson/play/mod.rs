@@ -10,30 +10,28 @@ mod keys;
 mod page;
 mod picture;
 pub mod present;
+mod tell;
 mod turn;
+mod walk;
 
 pub(super) use fences::is_named;
 pub use page::{Page, verdict_mark};
+pub use walk::step_named;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
-use crate::ui::{Screen, Style};
+use crate::ui::Screen;
 
 use keys::{Act, Place};
 use present::{Present, Remedy};
 use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
-use super::driving::Played;
-use super::model::{Block, Claim, Kind, Lesson, Predict, Step, Try};
+use super::model::{Block, Claim, Kind, Lesson, Predict, Try};
 use super::perform::Look;
-use super::progress;
 use super::record::{Machine, Record};
 use super::rehearsal::{self, Take};
-use super::review;
-use super::session::Now;
 use super::stage::Stage;
-use super::words::Line;
 
 /// A claim of a lesson, judged on this machine.
 #[derive(Debug, Clone)]
@@ -145,152 +143,6 @@ impl<'a> Player<'a> {
     /// What the lesson as a whole lacks here: the need, why, and the fix.
     pub fn lacks(&self) -> Option<(String, Option<String>)> {
         lacking(&self.lesson.front.needs, &self.facts)
-    }
-
-    /// Plays from a step (counted from 0) to the end, or to where the reader stops.
-    pub fn play(&mut self, from: usize) -> Result<End> {
-        let lesson = self.lesson;
-        self.title(from)?;
-        if from > 0 {
-            self.back_to(from)?;
-            self.tell_amiss()?;
-        } else {
-            lesson.intro.iter().try_for_each(|block| self.block(block))?;
-        }
-        let Some(mut at) = self.playable(from) else { return Ok(End::Finished) };
-        self.at = at;
-        self.wait(Place::Step)?;
-        let mut whole = false;
-        loop {
-            // Where the last wait has led.
-            match self.turn.take() {
-                None => {}
-                Some(Turn::Stop) => return self.stopped(at, whole),
-                Some(Turn::Again) => self.return_to(at)?,
-                Some(Turn::To(step)) => {
-                    at = step;
-                    self.return_to(at)?;
-                }
-                Some(Turn::Back) => {
-                    at = self.before(at).unwrap_or(at);
-                    self.return_to(at)?;
-                }
-            }
-            self.step(at)?;
-            whole = self.turn.is_none();
-            let next = self.playable(at + 1);
-            self.wait(if next.is_some() { Place::Step } else { Place::Last })?;
-            match (self.turn, next) {
-                (None, Some(next)) => at = next,
-                (None, None) => return Ok(End::Finished),
-                _ => {}
-            }
-        }
-    }
-
-    /// Stopped at a step, or before the next if all of this one has been shown.
-    fn stopped(&mut self, at: usize, whole: bool) -> Result<End> {
-        let at = if whole { self.playable(at + 1).unwrap_or(at) } else { at };
-        self.keep_place(Some(&self.lesson.steps[at].id))?;
-        Ok(End::Stopped(at))
-    }
-
-    /// The first step from this one on that is played.
-    fn playable(&self, from: usize) -> Option<usize> {
-        let steps = &self.lesson.steps;
-        (from..steps.len()).find(|step| self.more || !steps[*step].more)
-    }
-
-    /// The step played before this one.
-    fn before(&self, step: usize) -> Option<usize> {
-        (0..step).rev().find(|step| self.more || !self.lesson.steps[*step].more)
-    }
-
-    /// One step, from its heading to its end or to where the reader turns.
-    pub(in crate::lesson) fn step(&mut self, index: usize) -> Result<()> {
-        let lesson = self.lesson;
-        let step = &lesson.steps[index];
-        self.at = index;
-        self.asked = None;
-        self.performed.clear();
-        self.heading(index, step)?;
-        for block in &step.blocks {
-            self.block(block)?;
-            if self.turn.is_some() {
-                return Ok(());
-            }
-        }
-        self.answer()
-    }
-
-    /// The way back: undone and replayed, and said so.
-    fn return_to(&mut self, step: usize) -> Result<()> {
-        if self.present.is_some() {
-            self.back_to(step)?;
-            self.at = step;
-            return self.tell_amiss();
-        }
-        if let Some(page) = &self.page {
-            let text = format!("What this step did is undone; step {} begins anew.", step + 1);
-            let text = page.paint(&text, Style::Dim);
-            self.back_to(step)?;
-            self.put(&text)?;
-            return self.tell_amiss();
-        }
-        self.back_to(step)
-    }
-
-    /// What did not go as it should on the way to a step.
-    fn tell_amiss(&mut self) -> Result<()> {
-        for line in std::mem::take(&mut self.amiss) {
-            let Some(page) = &self.page else { break };
-            let text = format!("On the way here this did not end as it should: {line}");
-            let text = page.paint(&crate::ui::wrap(&text, page.width(), "  "), Style::Warning);
-            self.put(&text)?;
-        }
-        Ok(())
-    }
-
-    /// Empties the stage and replays, silently, all that comes before a step.
-    pub fn back_to(&mut self, step: usize) -> Result<()> {
-        self.stage.empty()?;
-        self.record.replayed(step);
-        self.replay(step, 0)
-    }
-
-    /// Performs what changes something, up to a block of a step; shows nothing.
-    pub fn replay(&mut self, step: usize, block: usize) -> Result<()> {
-        let lesson = self.lesson;
-        for (index, played) in lesson.steps.iter().enumerate().take(step + 1) {
-            if played.more && !self.more {
-                continue;
-            }
-            let end = if index == step { block } else { played.blocks.len() };
-            played.blocks[..end].iter().try_for_each(|block| self.replay_block(block))?;
-        }
-        Ok(())
-    }
-
-    /// Performs a block, if it changes something; shows nothing.
-    pub fn replay_block(&mut self, block: &Block) -> Result<()> {
-        match &block.kind {
-            Kind::Run(fence) => {
-                if lacking(&fence.needs, &self.facts).is_some() {
-                    return Ok(());
-                }
-                for (_, line) in fence.lines.iter().filter(|(_, line)| changes(line)) {
-                    let played = self.stage.played(line, fence.or_ours)?;
-                    let Some(Played { done, .. }) = played.last() else { continue };
-                    if done.exit != fence.exit {
-                        let said = done.output.lines().last().unwrap_or_default();
-                        self.amiss.push(format!("{line}: exit code {}, {said}", done.exit));
-                    }
-                }
-            }
-            Kind::Try(exercise) => self.replay_exercise(exercise)?,
-            _ => {}
-        }
-        Ok(())
     }
 
     /// One block.
@@ -473,126 +325,6 @@ impl<'a> Player<'a> {
     pub fn stage(&mut self) -> &mut Stage {
         &mut self.stage
     }
-
-    fn title(&mut self, from: usize) -> Result<()> {
-        let front = &self.lesson.front;
-        let number =
-            self.lesson.number.map_or("Lesson".to_owned(), |number| format!("Lesson {number}"));
-        let Some(page) = &self.page else { return Ok(()) };
-        let title = page.paint(&format!("{number}: {}", front.title), Style::Heading);
-        let rest = format!("the article's \"{}\" · {} minutes", front.chapter, front.minutes);
-        let mut text = format!("{title} · {}", page.paint(&rest, Style::Dim));
-        if from > 0 {
-            let again =
-                format!("Taken up again at step {}; what came before has been replayed.", from + 1);
-            text.push_str(&format!("\n\n{}", page.paint(&again, Style::Dim)));
-        }
-        self.put(&text)
-    }
-
-    fn heading(&mut self, index: usize, step: &Step) -> Result<()> {
-        self.record.step(index, step);
-        if self.has_keys() {
-            // At every step, so that the place is kept even when the player is killed.
-            self.keep_place(Some(&step.id))?;
-        }
-        self.tell_where(index, step)?;
-        let Some(page) = &mut self.page else { return Ok(()) };
-        page.begin();
-        let of = self.lesson.steps.len();
-        let more = if step.more { "(more) " } else { "" };
-        let heading = format!("{}/{of}  {more}{}", index + 1, step.title);
-        let heading = page.paint(&heading, Style::Heading);
-        self.put(&heading)
-    }
-
-    /// Tells a second terminal where the player is.
-    fn tell_where(&mut self, index: usize, step: &Step) -> Result<()> {
-        let notes = step.blocks.iter().filter_map(|block| match &block.kind {
-            Kind::Notes(text) => Some(text.clone()),
-            _ => None,
-        });
-        let lesson = self.lesson;
-        let next = self.playable(index + 1).map(|next| lesson.steps[next].title.clone());
-        self.stage.tell(Now {
-            lesson: lesson.key(),
-            title: lesson.front.title.clone(),
-            step: index,
-            steps: lesson.steps.len(),
-            heading: step.title.clone(),
-            next,
-            notes: notes.collect(),
-            minutes: lesson.front.minutes,
-            since: self.since,
-            step_since: rehearsal::now(),
-        })
-    }
-
-    /// Writes down where the reader is; says once that it cannot be.
-    fn keep_place(&mut self, step: Option<&str>) -> Result<()> {
-        let kept = progress::update(&self.lesson.key(), |progress| {
-            progress.at = step.map(str::to_owned);
-        });
-        match (kept, &self.page) {
-            (Err(error), Some(page)) if !self.warned => {
-                self.warned = true;
-                let text = format!("Your place cannot be kept: {error}");
-                let text = page.paint(&text, Style::Warning);
-                self.put(&text)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.
-    fn put(&mut self, text: &str) -> Result<()> {
-        if self.present.is_some() {
-            return self.slide(text);
-        }
-        if self.turn.is_none()
-            && self.page.as_ref().is_some_and(|page| page.has_keys() && page.is_full(text))
-        {
-            self.wait(Place::More)?;
-        }
-        match &mut self.page {
-            Some(page) if self.turn.is_none() => page.put(text),
-            _ => Ok(()),
-        }
-    }
-
-    /// The same for what may be longer than a screen.
-    fn put_long(&mut self, text: &str) -> Result<()> {
-        let most = self.page.as_ref().map_or(usize::MAX, |page| page.rows_at_once() - 1);
-        let lines: Vec<_> = text.lines().collect();
-        lines.chunks(most.max(1)).try_for_each(|lines| self.put(&lines.join("\n")))
-    }
-
-    fn say(&mut self, text: &str) -> Result<()> {
-        self.record.prose(text);
-        let Some(page) = &self.page else { return Ok(()) };
-        let text = page.markdown(text);
-        self.put(&text)
-    }
-
-    fn aside(&mut self, word: &str, text: &str) -> Result<()> {
-        self.record.aside(word, text);
-        let Some(page) = &self.page else { return Ok(()) };
-        let text = page.aside(word, text);
-        self.put(&text)
-    }
-
-    fn engine(&mut self, engine: &str, lines: &str) -> Result<()> {
-        self.record.engine(engine, lines);
-        let Some(page) = &self.page else { return Ok(()) };
-        let text = page.engine(engine, lines);
-        self.put(&text)
-    }
-}
-
-/// Whether a line may change something: replaying leaves the others out.
-fn changes(line: &str) -> bool {
-    let words = Line::parse(line).map(|line| line.words(|_| None)).unwrap_or_default();
-    !review::only_looks(words.get(1..).unwrap_or_default())
 }
 
 /// The first need that this machine does not meet: why, and the fix.
@@ -600,19 +332,5 @@ pub fn lacking(needs: &[Need], facts: &Facts) -> Option<(String, Option<String>)
     needs.iter().find_map(|need| match probe::check(need, facts) {
         Met::Met => None,
         Met::Missing { reason, fix } => Some((format!("needs {need}: {reason}"), fix)),
-    })
-}
-
-/// The step that `--from` names, by number or id.
-pub fn step_named(lesson: &Lesson, wanted: &str) -> Result<usize> {
-    let by_number = wanted.parse::<usize>().ok().filter(|n| (1..=lesson.steps.len()).contains(n));
-    let by_id = || lesson.steps.iter().position(|step| step.id == wanted);
-    by_number.map(|number| number - 1).or_else(by_id).ok_or_else(|| {
-        let ids: Vec<_> = lesson.steps.iter().map(|step| step.id.as_str()).collect();
-        Error::usage(format!("this lesson has no step `{wanted}`")).hint(format!(
-            "1 to {}, or one of: {}.",
-            ids.len(),
-            ids.join(", ")
-        ))
     })
 }
