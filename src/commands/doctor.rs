@@ -126,6 +126,7 @@ fn ways(ways: &[&Way], screen: &Screen) -> String {
             distribution = way.distribution;
             let here = if way.here { " (this machine)" } else { "" };
             let heading = format!("Installing an engine: {distribution}{here}");
+            let heading = wrap(&heading, screen.width(), "  ");
             text.push_str(&format!("\n{}\n", screen.paint(&heading, Style::Heading)));
         }
         text.push_str(&format!("    {}\n", way.engine.name()));

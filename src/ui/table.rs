@@ -106,9 +106,9 @@ impl<R> Table<R> {
     }
 
     /// Whether a table of these rows leaves its last column room enough. Only a narrow screen
-    /// is worth the look: at 80 columns and more, a column that is cut is cut.
+    /// is worth the look: at 60 columns and more, a column that is cut is cut.
     pub fn fits(&self, rows: &[R], width: usize) -> bool {
-        const NARROW: usize = 80;
+        const NARROW: usize = 60;
         const ENOUGH: usize = 24;
         if width >= NARROW {
             return true;
