@@ -156,10 +156,20 @@ fn not_running(text: &str, all: &[(i32, Found)], silence: Option<String>) -> Err
         [] => "None is running that we may see; those of other users show themselves to root.".to_owned(),
         some => format!(
             "Running: {}.",
-            some.iter().map(|(_, found)| found.label()).collect::<Vec<_>>().join(", ")
+            some.iter().map(|(_, found)| called(found)).collect::<Vec<_>>().join(", ")
         ),
     };
     error.hint([Some(hint), silence].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+}
+
+/// What to type for it; of another scope's its id, since its name is not ours to use.
+fn called(found: &Found) -> String {
+    let ours = super::registry::list().unwrap_or_default();
+    let ours = ours.iter().find(|ours| found.id.as_ref() == Some(&ours.id));
+    match ours.filter(|ours| ours.scope != scope::own()) {
+        Some(ours) => format!("{}:{}", found.engine.name(), scope::described(ours)),
+        None => found.label(),
+    }
 }
 
 /// Digits are a pid, whatever containers there are.

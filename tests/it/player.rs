@@ -172,7 +172,7 @@ fn a_shell_on_the_way_knows_the_lesson_and_its_end_is_checked() {
     // Ctrl-C in there is its own affair.
     reader
         .sees("(lesson ")
-        .types("\u{3}")
+        .types("\u{3}\r")
         .sees("(lesson ")
         .types("exit\r")
         .sees("Back in the lesson");
