@@ -5,16 +5,19 @@ use super::{Engine, Found};
 /// Whether a process of this name can be a monitor: `comm` is at hand, and
 /// most processes are ruled out without reading their arguments.
 pub(super) fn promising(comm: &str) -> bool {
-    const MONITORS: [&str; 7] = [
+    const MONITORS: [&str; 9] = [
         "containerd-shim",
         "conmon",
         "lxc-start",
         "[lxc monitor]",
+        // LXC as a library: the title is in the arguments only.
+        "lxd",
+        "incusd",
         "systemd-nspawn",
         "bwrap",
         "under-the-hood",
     ];
-    // comm has 15 bytes at most, and LXC's monitor writes its title there.
+    // comm has 15 bytes at most, and LXC's own monitor writes its title there.
     MONITORS.iter().any(|monitor| comm.starts_with(&monitor[..monitor.len().min(14)]))
 }
 
@@ -189,6 +192,8 @@ mod tests {
             "containerd-shim",
             "conmon",
             "[lxc monitor] /v",
+            "lxd",
+            "incusd",
             "systemd-nspawn",
             "bwrap",
             "under-the-hood",
