@@ -128,18 +128,21 @@ mod tests {
         assert!(all.iter().all(|command| !command.to_lowercase().contains("desktop")));
     }
 
+    /// How root's rights are got stands around them, and differs.
     #[test]
     fn packages_are_called_what_they_are_called_there() {
         let ways = installs(&os("debian", "", "trixie"));
         let last = |distribution, engine| of(&ways, distribution, engine).commands.join("; ");
-        assert!(last("Debian", Engine::Docker).ends_with("apt-get install docker.io"));
-        assert!(last("Debian", Engine::Incus).ends_with("apt-get install incus"));
+        assert!(last("Debian", Engine::Docker).contains("apt-get install docker.io"));
+        assert!(last("Debian", Engine::Incus).contains("apt-get install incus"));
         let fedora = last("Fedora", Engine::Docker);
-        assert_eq!(fedora, "sudo dnf install moby-engine; sudo systemctl enable --now docker");
+        let both = fedora.split_once("; ").unwrap();
+        assert!(both.0.contains("dnf install moby-engine"), "{fedora}");
+        assert!(both.1.contains("systemctl enable --now docker"), "{fedora}");
         assert!(last("RHEL", Engine::Docker).contains("linux/rhel/docker-ce.repo"));
         assert!(last("Alpine", Engine::Containerd).contains("apk add containerd containerd-ctr"));
         let old = installs(&os("debian", "", "bookworm"));
         let incus = of(&old, "Debian", Engine::Incus).commands.join("; ");
-        assert!(incus.ends_with("apt-get install incus/bookworm-backports"), "{incus}");
+        assert!(incus.contains("apt-get install incus/bookworm-backports"), "{incus}");
     }
 }
