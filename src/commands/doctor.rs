@@ -248,7 +248,7 @@ fn for_people(
         let head = format!("{}. {}: {}", index + 1, repair.needs.join(", "), repair.reason);
         text.push_str(&format!("\n{}\n", wrap(&head, screen.width(), "   ")));
         for line in repair.fix.iter().flat_map(|fix| fix.lines()) {
-            text.push_str(&format!("      {}\n", screen.paint(line, Style::Command)));
+            text.push_str(&format!("{}\n", remedy(line, screen)));
         }
     }
     let mut section = "";
@@ -312,12 +312,19 @@ fn fact_for_people(fact: &Fact, screen: &Screen) -> String {
         text.push_str(&hang);
     }
     text.push_str(&lines.join(&hang));
-    // Commands are not wrapped: they are there to be copied.
     for line in fact.fix.iter().flat_map(|fix| fix.lines()) {
-        text.push_str(&format!("\n      {}", screen.paint(line, Style::Command)));
+        text.push_str(&format!("\n{}", remedy(line, screen)));
     }
     text.push('\n');
     text
+}
+
+/// A command is not wrapped: it is there to be copied. A sentence is.
+fn remedy(line: &str, screen: &Screen) -> String {
+    match line.ends_with('.') {
+        true => wrap(&format!("      {line}"), screen.width(), "      "),
+        false => format!("      {}", screen.paint(line, Style::Command)),
+    }
 }
 
 #[cfg(test)]

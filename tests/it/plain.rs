@@ -46,7 +46,9 @@ fn too_long(text: &str, columns: usize) -> Vec<&str> {
     let typed = |line: &str| {
         let line = line.trim_start();
         line.contains("$ ")
-            || ["docker ", "ctr ", "podman ", "lxc-"].iter().any(|engine| line.starts_with(engine))
+            || ["docker ", "ctr ", "podman ", "lxc-", "su -c "]
+                .iter()
+                .any(|typed| line.trim_start().starts_with(typed))
     };
     let breakable = |line: &str| {
         let words = line.trim_start();
