@@ -109,14 +109,15 @@ fn a_name_means_ones_own_container() {
     let uth = Uth::new();
     let script = r#"
         export UTH_SCOPE=; run() { UTH_SCOPE=$1 $UTH run -d --name box --network none base sleep $2; }
-        both() { tr '\n' ' ' | grep "(id $one, of one)" | grep -c "(id $two, of two)"; }
+        flat() { tr '\n' ' ' | tr -s ' '; } # an error's hint is wrapped
+        both() { flat | grep "(id $one, of one)" | grep -c "(id $two, of two)"; }
         one=$(run one 601); two=$(run two 602)
         UTH_SCOPE=one $UTH exec box ps | grep -q 'sleep 601' && echo own
         UTH_SCOPE=two $UTH exec box ps | grep -q 'sleep 602' && echo own
         UTH_SCOPE=one $UTH netns addr box >/dev/null && echo found
         UTH_SCOPE=one $UTH netns addr under-the-hood:box >/dev/null && echo found
         UTH_SCOPE=one $UTH exec $two true && echo by id
-        UTH_SCOPE=three $UTH exec box true 2>&1 | grep -c "box (id $one, of one)"
+        UTH_SCOPE=three $UTH exec box true 2>&1 | flat | grep -c "box (id $one, of one)"
         $UTH exec box true 2>&1 | both
         $UTH netns addr box 2>&1 | both
         UTH_SCOPE=one $UTH run -d --name box base true 2>&1 | grep -c "is taken by container $one"
