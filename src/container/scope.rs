@@ -1,7 +1,8 @@
 //! Whose a container's name is. Two people who play the same lesson at once, as
 //! the same user, both call a container `box`. Each run of a lesson has a scope:
 //! a word in the environment of its commands. A name is unique within its scope
-//! and is looked for there; what has another scope answers to its id only.
+//! and is looked for there; what has another scope answers to its id only, and what
+//! another engine or user has to its id or to `ENGINE:NAME`.
 //!
 //! Whoever is in no scope, as in an ordinary shell, means a container without
 //! one first, and then whichever has the name. If several have, they are told which.

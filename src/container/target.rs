@@ -67,8 +67,14 @@ pub fn container(
     let wanted = wanted.filter(|(_, f)| engine.is_none_or(|engine| engine == f.engine));
     let heard = state::ask_names(wanted, detective);
     all.iter_mut().for_each(|(pid, found)| heard.name(*pid, found));
-    let of_engine = |found: &Found| engine.is_none_or(|engine| engine == found.engine);
-    let candidates: Vec<_> = all.iter().filter(|(_, found)| of_engine(found)).collect();
+    // In a scope a bare name is that scope's: what others on this machine call `box` is
+    // not the lesson's, and answers to ENGINE:NAME or to its id only.
+    let others_too = engine.is_some() || scope::own().is_none() || is_id(name);
+    let asked_for = |found: &Found| match engine {
+        Some(engine) => engine == found.engine,
+        None => others_too || registered(found),
+    };
+    let candidates: Vec<_> = all.iter().filter(|(_, found)| asked_for(found)).collect();
     let exact: Vec<_> = candidates
         .iter()
         .filter(|(_, found)| {
@@ -130,6 +136,11 @@ fn running(proc: &Path, census: &Census, detective: &mut Detective) -> Vec<(i32,
 /// Ours, and in the registry that we read: nothing else tells an id of ours.
 fn registered(found: &Found) -> bool {
     found.engine == Engine::UnderTheHood && found.id.is_some()
+}
+
+/// Whether it can be (the beginning of) an id as engines give them.
+fn is_id(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn of_ours(container: &super::registry::Container) -> Found {

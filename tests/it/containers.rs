@@ -239,6 +239,13 @@ fn a_target_is_found_by_every_name_it_has() {
         }
     }
     assert_eq!(pid(&stranger, "under-the-hood:named"), expected, "by its shim's title");
+    assert_eq!(pid(&stranger, "named"), expected);
+    let in_a_lesson = |target: &str| {
+        stranger.sh(&format!("UTH_SCOPE=lesson $UTH inspect process {target} --format json"))
+    };
+    let not_its_own = in_a_lesson("named").one_error(1);
+    assert!(not_its_own.stderr.contains("under-the-hood:named"), "{}", not_its_own.whole());
+    assert_eq!(in_a_lesson("under-the-hood:named").ok().json()["pid"].to_string(), expected);
     uth.run(["stop", "-t", "0", "named"]).ok();
     uth.run(["inspect", "process", "self"]).ok();
     let host = uth.run(["inspect", "compare", "host", "1", "--format", "json"]).ok().json();
