@@ -14,6 +14,8 @@
 #   engines.sh serve NAME DIR   starts only the engine, in a network of its own; prints the pid that is in
 #                               that network, then the variables by which its client finds it (docker containerd podman lxc)
 #   engines.sh left NAME DIR    while it serves: its containers and images, by the engine's own word
+#   engines.sh taken NAME DIR   while it serves: starts somebody else's container `box`, and says what is left;
+#              untaken          removes it
 #   engines.sh away NAME DIR    ends what `serve` has started
 # With WIDE=1 it starts with a network, a published port, an image and limits where the engine can:
 # Docker on its bridge in a network namespace of its own; containerd from the archive $ARCHIVE, and
@@ -228,6 +230,24 @@ T
     echo "CONTAINERS_CONF=$D/containers.conf"
     echo "CONTAINERS_STORAGE_CONF=$D/storage.conf" ;;
   "serve lxc") apart ;;
+  # Somebody else's container of the name that lessons use.
+  "taken docker")
+    tar -C "$D/rootfs" -c . | docker import - theirs:1 >/dev/null
+    docker run -d --name box theirs:1 /bin/sleep 600 >/dev/null
+    docker ps -aq; docker images -q ;;
+  "taken podman")
+    tar -C "$D/rootfs" -c . | with_conf import -q - localhost/theirs:1 >/dev/null
+    with_conf run -d --net none --name box localhost/theirs:1 /bin/sleep 600 >/dev/null
+    with_conf ps -aq; with_conf images -q ;;
+  "taken containerd") ctr run -d --rootfs "$D/rootfs" box /bin/sleep 600; ctr containers ls -q; ctr image ls -q ;;
+  "taken lxc")
+    nsenter -t "$(cat "$D/net.pid")" -n lxc-start -n box -f /usr/share/lxc/config/common.conf -s "lxc.rootfs.path=dir:$D/rootfs" \
+      -s lxc.net.0.type=empty -- /bin/sleep 600
+    nsenter -t "$(cat "$D/net.pid")" -n lxc-ls --active -1 ;;
+  "untaken docker") docker rm -f box; docker rmi theirs:1 ;;
+  "untaken podman") with_conf rm -f -t 0 box; with_conf rmi localhost/theirs:1 ;;
+  "untaken containerd") ctr task rm -f box; ctr container rm box ;;
+  "untaken lxc") nsenter -t "$(cat "$D/net.pid")" -n lxc-stop -k -n box ;;
   "left docker") docker ps -aq; docker images -q ;;
   "left containerd") ctr containers ls -q; ctr image ls -q ;;
   "left podman") with_conf ps -aq; with_conf images -q ;;
@@ -236,6 +256,6 @@ T
   "away containerd") end_daemon containerd; end_daemon net ;;
   "away podman"|"away lxc") end_daemon net ;;
   "stop bwrap") kill -KILL "$(jq '."child-pid"' "$D/bwrap.json")" ;;
-  *) sed -n '2,17p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,21p' "$0" >&2; exit 2 ;;
 esac
 [[ $verb != stop && $verb != away ]] || { unmount; remove_parents; }

@@ -169,6 +169,21 @@ fn remove(engine: Driven, name: &str, settings: &[(String, String)]) -> Result<(
     lines.iter().try_for_each(|line| said(line, settings, LIMIT).map(drop))
 }
 
+/// Whether an engine has a container of this name, running or not.
+pub fn has_container(engine: Driven, name: &str, settings: &[(String, String)]) -> Result<bool> {
+    let exactly = format!("name=^{name}$");
+    let list = match engine {
+        Driven::Docker | Driven::Podman => {
+            said(&[engine.program(), "ps", "-aq", "--filter", &exactly], settings, LIMIT)?
+        }
+        Driven::Containerd => {
+            said(&["ctr", "containers", "ls", "-q", &format!("id=={name}")], settings, LIMIT)?
+        }
+        Driven::Lxc => said(&["lxc-ls", "-1", "--filter", &format!("^{name}$")], settings, LIMIT)?,
+    };
+    Ok(!list.trim().is_empty())
+}
+
 /// Whether an engine has an image of this name.
 pub fn has_image(engine: Driven, image: &str, settings: &[(String, String)]) -> Result<bool> {
     let list = match engine {

@@ -57,6 +57,8 @@ impl Driving {
 pub struct Foreign {
     /// `box`
     pub name: String,
+    /// What the engine calls it: the same, unless somebody else has that name there.
+    pub there: String,
     /// Whose it is.
     pub engine: Driven,
 }
@@ -71,9 +73,9 @@ impl Stage {
                 let played = self.started_there(engine, text, &words)?;
                 if or_ours { self.ours_instead(text, &words, played) } else { Ok(played) }
             }
-            Some("stop") => match words.last().filter(|name| self.world().is_foreign(name)) {
-                Some(name) => {
-                    let lines = drive::stop(engine, name);
+            Some("stop") => match words.last().and_then(|name| self.world().foreign(name)) {
+                Some(foreign) => {
+                    let lines = drive::stop(engine, &foreign.there);
                     lines.into_iter().map(|line| self.typed(line, true)).collect()
                 }
                 None => self.as_ours(text),
@@ -141,6 +143,8 @@ impl Stage {
         self.write_down(engine)?;
         let label = self.token().to_owned();
         let with = With { image: &image, label: Some(&label), roots };
+        let name = asked.name.clone();
+        let asked = self.named_there(engine, asked)?;
         let start = drive::start(engine, &asked, with).unwrap_or_default();
         let last = start.lines.len().saturating_sub(1);
         for (at, line) in start.lines.into_iter().enumerate() {
@@ -159,12 +163,30 @@ impl Stage {
                 Some(_) => return Ok(played),
             }
         }
-        self.bind_foreign(engine, &asked)?;
-        if let (false, Some(last)) = (start.left_out.is_empty(), played.last_mut()) {
+        self.bind_foreign(engine, &asked, &name)?;
+        let mut notes = Vec::new();
+        if asked.name != name {
+            let there = engine.name();
+            notes.push(format!("{there} has a {name} of somebody else's: yours is {}.", asked.name));
+        }
+        if !start.left_out.is_empty() {
             let (flags, program) = (start.left_out.join(", "), engine.program());
-            last.note = Some(format!("{program} has nothing for {flags}: started without."));
+            notes.push(format!("{program} has nothing for {flags}: started without."));
+        }
+        if let (false, Some(last)) = (notes.is_empty(), played.last_mut()) {
+            last.note = Some(notes.join(" "));
         }
         Ok(played)
+    }
+
+    /// An engine's names are everybody's: where this one is taken, ours is told by the run.
+    fn named_there(&mut self, engine: Driven, asked: Asked) -> Result<Asked> {
+        let settings = self.settings();
+        if !driven::has_container(engine, &asked.name, &settings)? {
+            return Ok(asked);
+        }
+        let name = format!("{}-{}", asked.name, self.world().scope);
+        Ok(Asked { name, ..asked })
     }
 
     /// Not done, and why; what is claimed of it cannot be tested.
@@ -282,15 +304,19 @@ impl Stage {
     }
 
     /// Binds the name to what the engine has started.
-    fn bind_foreign(&mut self, engine: Driven, asked: &Asked) -> Result<()> {
+    fn bind_foreign(&mut self, engine: Driven, asked: &Asked, name: &str) -> Result<()> {
         let settings = self.settings();
         let Some((id, pid)) = drive::find(engine, &asked.name, &settings)? else { return Ok(()) };
         let world = self.world_mut();
-        world.bound.retain(|known| known.name != asked.name);
-        world.foreign.retain(|known| known.name != asked.name);
-        world.foreign.push(Foreign { name: asked.name.clone(), engine });
+        world.bound.retain(|known| known.name != name);
+        world.foreign.retain(|known| known.name != name);
+        world.foreign.push(Foreign {
+            name: name.to_owned(),
+            there: asked.name.clone(),
+            engine,
+        });
         world.bound.push(Bound {
-            name: asked.name.clone(),
+            name: name.to_owned(),
             id,
             pid,
             start: start_of(pid).unwrap_or(0),

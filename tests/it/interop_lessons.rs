@@ -147,10 +147,21 @@ fn auto_says_which(uth: &Uth, engine: &Serving) {
     assert_eq!(engine.script("left"), "");
 }
 
-/// The lesson shows the engine's own commands, with what they printed.
+/// The lesson shows the engine's own commands, with what they printed; and where
+/// somebody else plays it in the same engine, whose container is whose.
 fn told_as_typed(uth: &Uth, engine: &Serving) {
     let name = engine.name;
-    let ran = engine.run(uth, &["lesson", "3", "--auto", "--engine", name]).ok();
+    let args = ["lesson", "3", "--auto", "--engine", name];
+    let taken = engine.script("taken");
+    let ran = engine.run(uth, &args).ok();
+    assert!(!ran.stdout.contains("does not hold"), "{}", ran.whole());
+    let told = format!("{name} has a box of somebody else's: yours is box-lesson3-");
+    let line = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(line.contains(&told), "{}", ran.whole());
+    assert!(ran.stdout.contains(&format!("exec {name}:box-lesson3-")), "{}", ran.whole());
+    assert_eq!(engine.script("left"), taken, "the other box is as it was");
+    engine.script("untaken");
+    let ran = engine.run(uth, &args).ok();
     let typed = match name {
         "docker" | "podman" => format!("$ {name} run -d --label lesson="),
         "containerd" => "$ ctr run -d --label lesson=".to_owned(),

@@ -2,13 +2,14 @@
 //! could not start, and what it does otherwise than ours.
 
 use super::{Judgement, Test, Verdict, World};
+use crate::lesson::driving::Foreign;
 use crate::lesson::model::Claim;
 use crate::lesson::review::PROGRAM;
 
 impl World {
-    /// Whether this name is a container of another engine.
-    pub fn is_foreign(&self, name: &str) -> bool {
-        self.foreign.iter().any(|foreign| foreign.name == name)
+    /// The container of another engine that has this name in the lesson.
+    pub fn foreign(&self, name: &str) -> Option<&Foreign> {
+        self.foreign.iter().find(|foreign| foreign.name == name)
     }
 
     /// A line in which our commands name the containers of another engine by
@@ -29,9 +30,9 @@ impl World {
             } else if word == "inspect" {
                 several = true;
             }
-            match self.foreign.iter().find(|foreign| foreign.name == bare) {
-                Some(foreign) if ours => {
-                    made.push(format!("{}:{word}", foreign.engine.name()));
+            match self.foreign(bare) {
+                Some(Foreign { there, engine, .. }) if ours => {
+                    made.push(format!("{}:{there}{}", engine.name(), &word[bare.len()..]));
                     ours = several;
                 }
                 _ => made.push(word.to_owned()),
@@ -84,13 +85,18 @@ mod tests {
 
     #[test]
     fn our_commands_name_the_engine_and_what_they_run_is_left_alone() {
-        let foreign = |name: &str| Foreign { name: name.to_owned(), engine: Driven::Docker };
-        let world = World { foreign: vec![foreign("box"), foreign("twin")], ..World::default() };
+        let foreign = |name: &str, there: &str| Foreign {
+            name: name.to_owned(),
+            there: there.to_owned(),
+            engine: Driven::Docker,
+        };
+        let foreign = vec![foreign("box", "box"), foreign("twin", "twin-lesson1-3fa2c1")];
+        let world = World { foreign, ..World::default() };
         for (line, expected) in [
             ("under-the-hood exec box ls box", "under-the-hood exec docker:box ls box"),
             (
                 "under-the-hood inspect compare box twin",
-                "under-the-hood inspect compare docker:box docker:twin",
+                "under-the-hood inspect compare docker:box docker:twin-lesson1-3fa2c1",
             ),
             (
                 "test \"$(under-the-hood exec box cat /x)\" = box",
