@@ -209,7 +209,7 @@ fn marked(text: &str, words: &Words, screen: &Screen) -> String {
             // Word by word, so that no colour runs across the end of a line.
             true => {
                 let words = text[start..end].split(' ');
-                let words: Vec<_> = words.map(|word| screen.paint(word, Style::Warning)).collect();
+                let words: Vec<_> = words.map(|word| screen.paint(word, Style::Command)).collect();
                 marked.push_str(&words.join(" "));
             }
             false => marked.push_str(&format!("*{}*", &text[start..end])),

@@ -95,12 +95,14 @@ impl<'a> Player<'a> {
             (_, true) => format!("Right this time: {answer}."),
             (_, false) => format!("Not this either, but {answer}."),
         };
-        let mut told =
-            format!("{verdict} That is what was measured then; it is not measured again.");
+        let told = format!("{verdict} That was measured then, and is not measured again.");
+        self.record.aside("Measured", &told);
+        let Some(page) = &self.page else { return Ok(()) };
+        let mut text = page.aside("Measured", &told);
         if let Some(at) = question.step {
-            told.push_str(&self.way_there(at));
+            text.push_str(&self.way_there(at));
         }
-        self.aside("Measured", &told)
+        self.put(&text)
     }
 
     fn where_it_stands(&self, at: usize) -> String {
@@ -111,7 +113,10 @@ impl<'a> Player<'a> {
     /// How a step is seen again: now, and on another day.
     fn way_there(&self, at: usize) -> String {
         let step = &self.lesson.steps[at];
-        let line = self.lesson.command(Some(step));
-        format!("\n\nTo see it again: the key `g` and then `{}`, or another day `{line}`.", step.id)
+        let Some(page) = &self.page else { return String::new() };
+        let label = |text: &str| page.paint(text, Style::Dim);
+        let line = page.paint(&self.lesson.command(Some(step)), Style::Command);
+        let now = label(&format!("see it again: the key g, and then {}", step.id));
+        format!("\n  {now}\n  {} {line}", label("another day: $"))
     }
 }
