@@ -232,8 +232,10 @@ impl Lesson {
                 Kind::Predict(predict) => Some(predict),
                 _ => None,
             });
-            asked.enumerate().map(move |(place, predict)| {
-                Question { key: format!("{id}/{}", place + 1), step, predict }
+            asked.enumerate().map(move |(place, predict)| Question {
+                key: format!("{id}/{}", place + 1),
+                step,
+                predict,
             })
         })
     }

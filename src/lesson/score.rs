@@ -62,7 +62,8 @@ pub fn take(answers: &mut Answers, key: &str, chose: Option<&str>, measured: &st
 impl Score {
     /// Of these answers.
     pub fn of(answers: &Answers) -> Self {
-        let count = |which: fn(&Given) -> bool| answers.values().filter(|given| which(given)).count();
+        let count =
+            |which: fn(&Given) -> bool| answers.values().filter(|given| which(given)).count();
         let given = count(|given| given.chose.is_some());
         Self { given, right: count(Given::is_right), open: answers.len() - given }
     }

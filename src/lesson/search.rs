@@ -45,7 +45,8 @@ pub struct Found<'a> {
 impl Words {
     /// None where there is nothing to look for.
     pub fn new(words: &[String]) -> Option<Self> {
-        let plain = |word: &String| word.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let plain =
+            |word: &String| word.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         let words: Vec<_> = words.iter().map(plain).filter(|word| !word.is_empty()).collect();
         (!words.is_empty()).then_some(Self(words))
     }
@@ -97,7 +98,10 @@ impl Words {
                         with.push(piece);
                     }
                 }
-                alone.iter_mut().zip(&there).for_each(|(count, there)| *count += usize::from(*there));
+                alone
+                    .iter_mut()
+                    .zip(&there)
+                    .for_each(|(count, there)| *count += usize::from(*there));
                 if !there.contains(&false) {
                     found.hits.push(Hit { lesson, step, pieces: with });
                 }

@@ -134,8 +134,7 @@ pub(super) fn list(screen: &mut Screen) -> Result<u8> {
         lesson,
         mistakes,
     };
-    let rows: Vec<_> =
-        library::embedded().into_iter().map(|lesson| row((lesson, 0))).collect();
+    let rows: Vec<_> = library::embedded().into_iter().map(|lesson| row((lesson, 0))).collect();
     let others: Vec<_> = library::installed(&Clap)?.into_iter().map(row).collect();
     if screen.json_wanted() {
         let all: Vec<_> = rows.into_iter().chain(others).collect();

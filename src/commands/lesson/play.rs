@@ -10,9 +10,9 @@ use crate::lesson::model::Lesson;
 use crate::lesson::notebook::Target;
 use crate::lesson::play::present::tell_marked;
 use crate::lesson::play::{End, Player, step_named};
+use crate::lesson::progress::{self, Progress};
 use crate::lesson::record::{self, Record};
 use crate::lesson::rehearsal::Rehearsal;
-use crate::lesson::progress::{self, Progress};
 use crate::lesson::report::{self, Course, Report};
 use crate::lesson::score::Score;
 use crate::lesson::{library, source, translation};
@@ -153,7 +153,11 @@ fn keep(notebook: &Target, mut record: Record, end: &Result<End>, screen: &Scree
 
 /// The lesson as the reader wants to read it, if it is translated. A translation that was
 /// asked for and is not there is told, one that only the locale would like is not missed.
-pub(super) fn in_language(lesson: &Lesson, said: Option<&str>, screen: &Screen) -> Result<Option<Lesson>> {
+pub(super) fn in_language(
+    lesson: &Lesson,
+    said: Option<&str>,
+    screen: &Screen,
+) -> Result<Option<Lesson>> {
     let wanted = languages(said)?;
     let (found, differs) = library::in_language(lesson, &wanted, &Clap);
     if let Some(why) = differs {

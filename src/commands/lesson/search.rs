@@ -98,7 +98,9 @@ fn nothing(words: &Words, found: &Found, lessons: &[Lesson]) -> Error {
     let alone: Vec<_> =
         alone.map(|(word, count)| format!("{word} in {}", counted(*count, "place"))).collect();
     let hint = match alone.as_slice() {
-        [] => "A part of a word finds more, and `under-the-hood lesson` lists the lessons.".to_owned(),
+        [] => {
+            "A part of a word finds more, and `under-the-hood lesson` lists the lessons.".to_owned()
+        }
         some => format!("By itself there is {}.", some.join(", ")),
     };
     Error::new(place).said(searched).hint(hint)
@@ -194,7 +196,8 @@ fn excerpt(text: &str, words: &Words) -> String {
         true => end,
         false => text[first.end..end].rfind(' ').map_or(end, |at| first.end + at),
     };
-    let (head, tail) = (if start > 0 { "… " } else { "" }, if end < text.len() { " …" } else { "" });
+    let (head, tail) =
+        (if start > 0 { "… " } else { "" }, if end < text.len() { " …" } else { "" });
     format!("{head}{}{tail}", &text[start..end])
 }
 
