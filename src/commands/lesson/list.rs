@@ -114,7 +114,10 @@ const DONE: Table<Row> = Table(&[
         name: "MINUTES",
         align: Align::Right,
         help: "that you have been at it",
-        value: |row| Value::Number(row.known.seconds.div_ceil(60)),
+        value: |row| match row.known.seconds {
+            0 => Value::None,
+            seconds => Value::Number(seconds.div_ceil(60)),
+        },
     },
     Column {
         name: "LAST PLAYED",
@@ -141,7 +144,7 @@ pub(super) fn list(screen: &mut Screen) -> Result<u8> {
         screen.json(&json(&all))?;
         return Ok(0);
     }
-    screen.table(&LIST, &rows)?;
+    screen.hanging(&LIST, &rows)?;
     if !others.is_empty() {
         let heading = screen.paint("Lessons of others, installed here", Style::Heading);
         screen.out(&format!("\n{heading}\n"))?;
@@ -198,12 +201,14 @@ fn predicted(score: Score) -> String {
     format!("{} of {}{open}", score.right, score.given)
 }
 
-/// The step that was reached, counted from 1.
+/// The step that was reached, counted from 1; whoever finished a lesson has come at least to
+/// the last step that is not `(more)`.
 fn step(row: &Row) -> Option<usize> {
     let steps = &row.lesson.steps;
     let at = row.known.at.as_deref();
     let at = at.and_then(|id| steps.iter().position(|step| step.id == id)).map(|at| at + 1);
-    at.or_else(|| row.known.finished.then_some(steps.len()))
+    let last = || steps.iter().rposition(|step| !step.more).map_or(steps.len(), |at| at + 1);
+    at.or_else(|| row.known.finished.then(last))
 }
 
 fn told(row: &Row) -> String {

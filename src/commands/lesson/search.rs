@@ -144,7 +144,7 @@ fn show(hit: &Hit, words: &Words, screen: &mut Screen) -> Result<()> {
         lines.push(screen.paint(head, Style::Heading));
     }
     for piece in best(&hit.pieces, words) {
-        let text = excerpt(&shown(&piece.text), words);
+        let text = excerpt(&shown(&piece.text), words, screen.plain());
         let marked = marked(&text, words, screen);
         lines.push(wrap(&format!("  {}: {marked}", piece.kind), width, "  "));
     }
@@ -182,7 +182,7 @@ fn best<'a>(pieces: &'a [Piece], words: &Words) -> Vec<&'a Piece> {
 }
 
 /// A long line from some way before its first match on, cut between words.
-fn excerpt(text: &str, words: &Words) -> String {
+fn excerpt(text: &str, words: &Words, plain: bool) -> String {
     let Some(first) = words.places(text).into_iter().next() else { return text.to_owned() };
     let before = text[..first.start].char_indices().rev();
     let start = before.take(AROUND.0 + 1).last().map_or(0, |(at, _)| at);
@@ -196,8 +196,10 @@ fn excerpt(text: &str, words: &Words) -> String {
         true => end,
         false => text[first.end..end].rfind(' ').map_or(end, |at| first.end + at),
     };
-    let (head, tail) =
-        (if start > 0 { "… " } else { "" }, if end < text.len() { " …" } else { "" });
+    // What `--plain` would make of it later is longer, and so would the lines be.
+    let gap = if plain { "..." } else { "…" };
+    let head = if start > 0 { format!("{gap} ") } else { String::new() };
+    let tail = if end < text.len() { format!(" {gap}") } else { String::new() };
     format!("{head}{}{tail}", &text[start..end])
 }
 
@@ -230,11 +232,11 @@ mod tests {
     fn a_long_line_is_cut_around_the_word() {
         let words = Words::new(&["needle".to_owned()]).unwrap();
         let hay = "hay ".repeat(60);
-        let cut = excerpt(&format!("{hay}a needle {hay}"), &words);
+        let cut = excerpt(&format!("{hay}a needle {hay}"), &words, false);
         assert!(cut.starts_with("… hay") && cut.contains("a needle hay") && cut.ends_with("hay …"));
         assert!(cut.chars().count() < AROUND.0 + AROUND.1 + 20, "{cut}");
-        assert_eq!(excerpt("a needle here", &words), "a needle here");
+        assert_eq!(excerpt("a needle here", &words, false), "a needle here");
         let long = format!("{}needle{}", "é".repeat(200), "é".repeat(200));
-        assert!(excerpt(&long, &words).contains("needle"));
+        assert!(excerpt(&long, &words, true).starts_with("... needle"));
     }
 }
