@@ -96,9 +96,9 @@ impl<'a> Player<'a> {
             (_, false) => format!("Not this either, but {answer}."),
         };
         let told = format!("{verdict} That was measured then, and is not measured again.");
-        self.record.aside("Measured", &told);
+        self.record.aside("Answer", &told);
         let Some(page) = &self.page else { return Ok(()) };
-        let mut text = page.aside("Measured", &told);
+        let mut text = page.aside("Answer", &told);
         if let Some(at) = question.step {
             text.push_str(&self.way_there(at));
         }
