@@ -13,6 +13,17 @@ pub struct Lesson {
     /// A number, a name, the article's heading, or the path of a lesson
     #[arg(value_name = "LESSON")]
     pub lesson: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub playing: Playing,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: Option<LessonCommand>,
+}
+
+/// How a lesson is played.
+#[derive(Debug, Args)]
+pub struct Playing {
     /// Play straight through, playing the solutions; exit 3 if a claim does not hold
     #[arg(long)]
     pub auto: bool,
@@ -56,14 +67,22 @@ pub struct Lesson {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub engine: EngineFlag,
-    #[command(subcommand)]
-    #[allow(missing_docs)]
-    pub command: Option<LessonCommand>,
 }
 
 /// Working on lessons.
 #[derive(Debug, Subcommand)]
 pub enum LessonCommand {
+    /// Go on where you stopped; else begin the first lesson that you have not finished
+    ///
+    /// The lesson that was played last goes on at its step; what this machine cannot
+    /// play is passed over, and said so.
+    Next(Playing),
+    /// Find the steps that speak of something, and the command that goes there
+    ///
+    /// A step is found when all words are in it: in its title, its text, its commands,
+    /// questions, claims, exercises, or the article's output. Solutions, hints and what
+    /// may be answered are not searched. Exits 1 when nothing is found.
+    Search(Search),
     /// Check a lesson file without running it: blocks, checks, commands, translations
     Check {
         /// A lesson.md or the directory it is in
@@ -142,6 +161,21 @@ pub enum LessonCommand {
         #[arg(long)]
         write: bool,
     },
+}
+
+/// `lesson search`
+#[derive(Debug, Args)]
+pub struct Search {
+    /// What to look for, in upper or lower case; several words in quotes stand together
+    #[arg(value_name = "WORD", required = true)]
+    pub words: Vec<String>,
+    /// Only in this lesson (a number, a name or a path; may be repeated); else in all
+    /// that come with the program or are installed
+    #[arg(long = "in", value_name = "LESSON")]
+    pub lessons: Vec<String>,
+    /// In this language, where a lesson is translated (de, pt_BR); else as the locale says
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Option<String>,
 }
 
 /// `lesson fetch`

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 use super::Grammar;
 use super::fault::Fault;
-use super::model::Lesson;
+use super::model::{Lesson, Step};
 use super::{parse, review, shelf, source, translation};
 
 /// A lesson of this repository.
@@ -283,11 +283,30 @@ impl Lesson {
         !plain(wanted).is_empty() && names.into_iter().any(|name| plain(name) == plain(wanted))
     }
 
-    /// Its number if it has one, else its name: for command lines and progress.
+    /// Its number if it came with the program, else where its file is: for progress.
     pub fn key(&self) -> String {
         match (self.embedded, self.number) {
             (true, Some(number)) => number.to_string(),
-            _ => self.path.clone(),
+            _ => {
+                let absolute = std::path::absolute(&self.path);
+                absolute.map_or_else(|_| self.path.clone(), |p| p.to_string_lossy().into_owned())
+            }
         }
+    }
+
+    /// The command line that plays it, or that begins at a step of it.
+    pub fn command(&self, step: Option<&Step>) -> String {
+        let key = self.key();
+        let lesson = key.strip_suffix("/lesson.md").unwrap_or(&key);
+        let plain = |c: char| c.is_alphanumeric() || "/._-+@:,".contains(c);
+        let mut line = match lesson.chars().all(plain) {
+            true => format!("under-the-hood lesson {lesson}"),
+            false => format!("under-the-hood lesson '{}'", lesson.replace('\'', r"'\''")),
+        };
+        if let Some(step) = step {
+            line.push_str(if step.more { " --more --from " } else { " --from " });
+            line.push_str(&step.id);
+        }
+        line
     }
 }

@@ -23,6 +23,8 @@
 //! | `record` | what a run showed and found |
 //! | `notebook` | that as a page of one's own |
 //! | `progress` | how far the reader has come |
+//! | `score` | the predictions that were right |
+//! | `search` | where lessons speak of something |
 //! | `report` | what a run came to, for an instructor |
 //! | `invoker` | whoever typed `sudo`, and what is written as them |
 //! | `trial` | every check both ways |
@@ -46,6 +48,8 @@ pub mod record;
 pub mod rehearsal;
 pub mod report;
 pub mod review;
+pub mod score;
+pub mod search;
 pub mod session;
 pub mod shelf;
 pub mod source;

@@ -133,6 +133,17 @@ pub struct Predict {
     pub measure: Test,
 }
 
+/// A question in its place.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// What progress calls it, in every language: `STEP/1`, the step's id and its place in there.
+    pub key: String,
+    /// The step it stands in, from 0; none before the first.
+    pub step: Option<usize>,
+    /// It.
+    pub predict: &'a Predict,
+}
+
 /// A sentence that this machine can prove wrong.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -207,6 +218,24 @@ impl Lesson {
                 Kind::Claim(claim) => Some((step, claim)),
                 Kind::Try(exercise) => Some((step, &exercise.claim)),
                 _ => None,
+            })
+        })
+    }
+
+    /// Every question, in order.
+    pub fn questions(&self) -> impl Iterator<Item = Question<'_>> {
+        let steps = self.steps.iter().enumerate();
+        let steps = steps.map(|(at, step)| (Some(at), step.id.as_str(), step.blocks.as_slice()));
+        let all = std::iter::once((None, "", self.intro.as_slice())).chain(steps);
+        all.flat_map(|(step, id, blocks)| {
+            let asked = blocks.iter().filter_map(|block| match &block.kind {
+                Kind::Predict(predict) => Some(predict),
+                _ => None,
+            });
+            asked.enumerate().map(move |(place, predict)| Question {
+                key: format!("{id}/{}", place + 1),
+                step,
+                predict,
             })
         })
     }

@@ -11,10 +11,12 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::clock;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 
-use super::invoker;
+use super::score::{Answers, Score};
+use super::{invoker, rehearsal};
 
 /// Of one lesson.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,82 @@ pub struct Progress {
     /// How many of its claims held when it was.
     #[serde(default)]
     pub held: usize,
+    /// How long the reader has been at it, all sittings together.
+    #[serde(default)]
+    pub seconds: u64,
+    /// When that was last: `2026-11-26T11:02:13Z`. What sorts by it sorts by time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_played: Option<String>,
+    /// The predictions of the last run that came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+    /// The run that is under way; another day it goes on.
+    #[serde(default, skip_serializing_if = "Run::is_empty")]
+    pub run: Run,
+}
+
+/// A run of a lesson, from its first step to its last, however many sittings it takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// How long it has taken so far.
+    #[serde(default)]
+    pub seconds: u64,
+    /// The questions that were answered.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
+impl Run {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Progress {
+    /// A step was reached, with these answers; so many more seconds have passed.
+    pub fn reached(&mut self, step: Option<&str>, answers: &Answers, seconds: u64) {
+        if self.at.is_none() {
+            // A lesson that was finished begins anew.
+            self.run = Run::default();
+        }
+        self.at = step.map(str::to_owned);
+        self.run.answers.clone_from(answers);
+        self.run.seconds += seconds;
+        self.played(seconds);
+    }
+
+    /// It was played to its end: by a reader, with these answers.
+    pub fn finish(&mut self, held: usize, answers: &Answers, seconds: u64) {
+        (self.at, self.run) = (None, Run::default());
+        self.score = Some(Score::of(answers)).filter(|score| *score != Score::default());
+        self.finish_alone(held);
+        self.played(seconds);
+    }
+
+    /// The same with nobody there: the run of a reader that is under way stays as it is.
+    pub fn finish_alone(&mut self, held: usize) {
+        (self.finished, self.held) = (true, held);
+        self.played(0);
+    }
+
+    fn played(&mut self, seconds: u64) {
+        self.seconds += seconds;
+        let now = rehearsal::now().try_into().unwrap_or(i64::MAX);
+        self.last_played = Some(format!("{}Z", clock::date(now)));
+    }
+
+    /// How the predictions went: of the run under way, or else of the last one.
+    pub fn predictions(&self) -> Option<Score> {
+        match self.run.answers.is_empty() {
+            true => self.score.filter(|_| self.at.is_none()),
+            false => Some(Score::of(&self.run.answers)),
+        }
+    }
+
+    /// The day it was last played (UTC): `2026-11-26`.
+    pub fn day(&self) -> Option<&str> {
+        self.last_played.as_deref().map(|at| at.split('T').next().unwrap_or(at))
+    }
 }
 
 /// Of every lesson, by its key.

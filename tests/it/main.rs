@@ -60,6 +60,8 @@ mod run;
 mod run_files;
 mod run_process;
 mod sched;
+mod score;
+mod search;
 mod stage;
 mod terminal;
 mod tree;

@@ -3,14 +3,17 @@
 use crate::error::Result;
 use crate::lesson::library;
 use crate::lesson::model::Lesson;
-use crate::lesson::progress::{self, Book};
+use crate::lesson::progress::{self, Book, Progress};
+use crate::lesson::score::Score;
 use crate::ui::{Align, Column, Screen, Style, Table, Value};
 
 use super::Clap;
 
 struct Row {
     lesson: Lesson,
-    progress: String,
+    known: Progress,
+    /// Mistakes that it must be rid of before it can be played.
+    mistakes: usize,
 }
 
 const LIST: Table<Row> = Table(&[
@@ -44,7 +47,7 @@ const LIST: Table<Row> = Table(&[
         name: "PROGRESS",
         align: Align::Left,
         help: "how far you have come",
-        value: |row| Value::Text(row.progress.clone()),
+        value: |row| Value::Text(told(row)),
     },
 ]);
 
@@ -66,7 +69,7 @@ const INSTALLED: Table<Row> = Table(&[
         name: "PROGRESS",
         align: Align::Left,
         help: "how far you have come",
-        value: |row| Value::Text(row.progress.clone()),
+        value: |row| Value::Text(told(row)),
     },
     Column {
         name: "FILE",
@@ -76,43 +79,148 @@ const INSTALLED: Table<Row> = Table(&[
     },
 ]);
 
+/// What a lesson that was begun has come to.
+const DONE: Table<Row> = Table(&[
+    Column {
+        name: "LESSON",
+        align: Align::Left,
+        help: "its number, or its name",
+        value: |row| Value::Text(named(&row.lesson)),
+    },
+    Column {
+        name: "STEP",
+        align: Align::Left,
+        help: "the step you have reached",
+        value: |row| {
+            Value::maybe(step(row).map(|step| format!("{step} of {}", row.lesson.steps.len())))
+        },
+    },
+    Column {
+        name: "CLAIMS HELD",
+        align: Align::Left,
+        help: "when you finished it last",
+        value: |row| {
+            let claims = row.lesson.claims().count();
+            Value::maybe(row.known.finished.then(|| format!("{} of {claims}", row.known.held)))
+        },
+    },
+    Column {
+        name: "PREDICTIONS",
+        align: Align::Left,
+        help: "that were right, of those you gave; the first answer counts",
+        value: |row| Value::maybe(row.known.predictions().map(predicted)),
+    },
+    Column {
+        name: "MINUTES",
+        align: Align::Right,
+        help: "that you have been at it",
+        value: |row| match row.known.seconds {
+            0 => Value::None,
+            seconds => Value::Number(seconds.div_ceil(60)),
+        },
+    },
+    Column {
+        name: "LAST PLAYED",
+        align: Align::Left,
+        help: "the day (UTC)",
+        value: |row| Value::maybe(row.known.day()),
+    },
+]);
+
 pub(super) fn list(screen: &mut Screen) -> Result<u8> {
     let book = progress::load().unwrap_or_else(|error| {
         screen.warn(&format!("Your progress cannot be read: {error}"));
         Book::new()
     });
-    let row = |lesson: Lesson| Row { progress: told(&lesson, &book), lesson };
-    let rows: Vec<_> = library::embedded().into_iter().map(row).collect();
-    let others: Vec<_> = library::installed(&Clap)?
-        .into_iter()
-        .map(|(lesson, mistakes)| match mistakes {
-            0 => row(lesson),
-            _ => Row { progress: "has mistakes: `lesson check` tells them".to_owned(), lesson },
-        })
-        .collect();
+    let row = |(lesson, mistakes): (Lesson, usize)| Row {
+        known: book.get(&lesson.key()).cloned().unwrap_or_default(),
+        lesson,
+        mistakes,
+    };
+    let rows: Vec<_> = library::embedded().into_iter().map(|lesson| row((lesson, 0))).collect();
+    let others: Vec<_> = library::installed(&Clap)?.into_iter().map(row).collect();
     if screen.json_wanted() {
         let all: Vec<_> = rows.into_iter().chain(others).collect();
-        screen.json(&LIST.json(&all))?;
+        screen.json(&json(&all))?;
         return Ok(0);
     }
-    screen.table(&LIST, &rows)?;
+    screen.hanging(&LIST, &rows)?;
     if !others.is_empty() {
         let heading = screen.paint("Lessons of others, installed here", Style::Heading);
         screen.out(&format!("\n{heading}\n"))?;
         screen.table(&INSTALLED, &others)?;
     }
-    screen.note("Play one: `under-the-hood lesson 1`.");
+    let done: Vec<_> =
+        rows.into_iter().chain(others).filter(|row| row.known != Progress::default()).collect();
+    if done.is_empty() {
+        screen.note("Play one: `under-the-hood lesson 1`.");
+        return Ok(0);
+    }
+    let heading = screen.paint("What you have done", Style::Heading);
+    screen.out(&format!("\n{heading}\n"))?;
+    screen.table(&DONE, &done)?;
+    screen.note("Go on: `under-the-hood lesson next`.");
     Ok(0)
 }
 
-fn told(lesson: &Lesson, book: &Book) -> String {
-    let Some(progress) = book.get(&lesson.key()) else { return "not begun".to_owned() };
-    let at = progress.at.as_deref();
-    match at.and_then(|id| lesson.steps.iter().position(|step| step.id == id)) {
-        Some(at) => format!("at step {} of {}", at + 1, lesson.steps.len()),
-        None if progress.finished => {
-            format!("finished, {} of {} claims held", progress.held, lesson.claims().count())
+/// The columns of the list, and what was done as numbers.
+fn json(rows: &[Row]) -> serde_json::Value {
+    let mut all = LIST.json(rows);
+    for (row, value) in rows.iter().zip(all.as_array_mut().into_iter().flatten()) {
+        let Row { lesson, known, .. } = row;
+        let score = known.predictions();
+        let more = serde_json::json!({
+            "finished": known.finished,
+            "step": step(row),
+            "steps": lesson.steps.len(),
+            "held": known.finished.then_some(known.held),
+            "claims": lesson.claims().count(),
+            "given": score.map(|score| score.given),
+            "right": score.map(|score| score.right),
+            "left_open": score.map(|score| score.open),
+            "seconds": known.seconds,
+            "last_played": known.last_played,
+        });
+        if let (Some(value), serde_json::Value::Object(more)) = (value.as_object_mut(), more) {
+            value.extend(more);
         }
-        None => "not begun".to_owned(),
+    }
+    all
+}
+
+fn named(lesson: &Lesson) -> String {
+    match lesson.number.filter(|_| lesson.embedded) {
+        Some(number) => number.to_string(),
+        None => lesson.name.clone(),
+    }
+}
+
+/// `5 of 7, 1 open`
+fn predicted(score: Score) -> String {
+    let open = if score.open > 0 { format!(", {} open", score.open) } else { String::new() };
+    format!("{} of {}{open}", score.right, score.given)
+}
+
+/// The step that was reached, counted from 1; whoever finished a lesson has come at least to
+/// the last step that is not `(more)`.
+fn step(row: &Row) -> Option<usize> {
+    let steps = &row.lesson.steps;
+    let at = row.known.at.as_deref();
+    let at = at.and_then(|id| steps.iter().position(|step| step.id == id)).map(|at| at + 1);
+    let last = || steps.iter().rposition(|step| !step.more).map_or(steps.len(), |at| at + 1);
+    at.or_else(|| row.known.finished.then(last))
+}
+
+fn told(row: &Row) -> String {
+    let Row { lesson, known, mistakes } = row;
+    if *mistakes > 0 {
+        return "has mistakes: `lesson check` tells them".to_owned();
+    }
+    match (step(row), &known.at) {
+        (None, _) => "not begun".to_owned(),
+        (Some(at), Some(_)) => format!("at step {at} of {}", lesson.steps.len()),
+        (Some(_), None) => {
+            format!("finished, {} of {} claims held", known.held, lesson.claims().count())
+        }
     }
 }

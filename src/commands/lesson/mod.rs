@@ -5,10 +5,12 @@ mod author;
 mod engine;
 mod fetch;
 mod list;
+mod next;
 mod notes;
 mod play;
 mod rehearse;
 mod reports;
+mod search;
 mod verify;
 
 use clap::Parser;
@@ -42,6 +44,8 @@ impl Grammar for Clap {
 /// `lesson ...`
 pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8> {
     match (&args.command, &args.lesson) {
+        (Some(LessonCommand::Next(playing)), _) => next::next(playing, global, screen),
+        (Some(LessonCommand::Search(args)), _) => search::search(args, screen),
         (Some(LessonCommand::Check { path }), _) => author::check(path, screen),
         (Some(LessonCommand::Test { path, trust }), _) => {
             author::test(path, *trust, global, screen)
@@ -65,7 +69,9 @@ pub fn run(args: &LessonArgs, global: &Global, screen: &mut Screen) -> Result<u8
                 .map_or(Ok(0), |text| screen.out(&text).map(|()| 0))
         }
         (None, None) => list::list(screen),
-        (None, Some(wanted)) => play::play(&library::find(wanted, &Clap)?, args, global, screen),
+        (None, Some(wanted)) => {
+            play::play(&library::find(wanted, &Clap)?, &args.playing, global, screen)
+        }
     }
 }
 

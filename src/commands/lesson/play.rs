@@ -4,23 +4,25 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::Global;
-use crate::cli::lesson::Lesson as LessonArgs;
+use crate::cli::lesson::Playing;
 use crate::error::{Error, Result};
 use crate::lesson::model::Lesson;
 use crate::lesson::notebook::Target;
 use crate::lesson::play::present::tell_marked;
 use crate::lesson::play::{End, Player, step_named};
+use crate::lesson::progress::{self, Progress};
 use crate::lesson::record::{self, Record};
 use crate::lesson::rehearsal::Rehearsal;
 use crate::lesson::report::{self, Course, Report};
-use crate::lesson::{library, progress, source, translation};
+use crate::lesson::score::Score;
+use crate::lesson::{library, source, translation};
 use crate::ui::{Screen, Style, keys};
 
 use super::{Clap, engine, fetch, rehearse, verify};
 
 pub(super) fn play(
     lesson: &Lesson,
-    args: &LessonArgs,
+    args: &Playing,
     global: &Global,
     screen: &mut Screen,
 ) -> Result<u8> {
@@ -50,10 +52,10 @@ pub(super) fn play(
         return verify::report(std::slice::from_ref(lesson), offline, engine, screen);
     }
     let someone = !args.auto && keys::someone_there();
+    let kept = if someone { progress_of(lesson, screen) } else { Progress::default() };
     let from = match &args.from {
         Some(step) => step_named(lesson, step)?,
-        None if someone => kept_place(lesson, screen),
-        None => 0,
+        None => kept_place(lesson, &kept),
     };
     if args.ascii {
         screen.use_ascii();
@@ -61,6 +63,9 @@ pub(super) fn play(
     // Without a reader every claim counts, so the further steps are played too.
     let mut player = Player::shown(lesson, screen, someone, args.more || !someone)?;
     player.show_all_operations(global.explain);
+    if kept.at.is_some() {
+        player.resume(kept.run);
+    }
     // Without a terminal nothing is typed slowly, and nobody looks at slides.
     if args.present && someone {
         player.present(args.typing, Rehearsal::load(lesson)?);
@@ -80,7 +85,7 @@ pub(super) fn play(
     // Whatever goes wrong on the way, the stage is emptied first.
     let begun = Instant::now();
     let end = player.play(from);
-    let (record, marked, predictions) = (player.record(), player.marked(), player.predictions());
+    let (record, marked, (run, fresh)) = (player.record(), player.marked(), player.run_so_far());
     let judged = player.end();
     if let Some(notebook) = notebook {
         keep(&notebook, record, &end, screen)?;
@@ -92,8 +97,9 @@ pub(super) fn play(
             End::Stopped(step) => step + 1,
             End::Finished => lesson.steps.len(),
         };
-        let (finished, seconds) = (end == End::Finished, begun.elapsed().as_secs());
-        let course = Course { finished, at, seconds, predictions };
+        let finished = end == End::Finished;
+        let seconds = if someone { run.seconds } else { begun.elapsed().as_secs() };
+        let course = Course { finished, at, seconds, score: Score::of(&run.answers) };
         let report = Report::new(args.name.as_deref(), lesson, course, &judged);
         let text = serde_json::to_string_pretty(&report)
             .map_err(|error| Error::new("writing the report").said(error))?;
@@ -101,17 +107,18 @@ pub(super) fn play(
     }
     match end {
         End::Stopped(step) => {
-            let key = lesson.key();
             screen.note(&format!(
-                "Stopped at step {}; everything that was started is ended. `under-the-hood lesson {key}` goes on here.",
-                step + 1
+                "Stopped at step {}; everything that was started is ended. `{}` goes on here.",
+                step + 1,
+                lesson.command(None)
             ));
             Ok(0)
         }
         End::Finished => {
             let held = verify::held(&judged);
-            let kept = progress::update(&lesson.key(), |progress| {
-                *progress = progress::Progress { at: None, finished: true, held };
+            let kept = progress::update(&lesson.key(), |progress| match someone {
+                true => progress.finish(held, &run.answers, fresh),
+                false => progress.finish_alone(held),
             });
             if let Err(error) = kept {
                 screen.warn(&format!("Your progress cannot be kept: {error}"));
@@ -123,7 +130,7 @@ pub(super) fn play(
 }
 
 /// Whether the notebook can be written is found out before anything is played.
-fn notebook_wanted(args: &LessonArgs, global: &Global, screen: &Screen) -> Result<Option<Target>> {
+fn notebook_wanted(args: &Playing, global: &Global, screen: &Screen) -> Result<Option<Target>> {
     let Some(path) = &args.notebook else { return Ok(None) };
     if screen.json_wanted() {
         return Err(Error::usage("--notebook together with --format json")
@@ -146,12 +153,12 @@ fn keep(notebook: &Target, mut record: Record, end: &Result<End>, screen: &Scree
 
 /// The lesson as the reader wants to read it, if it is translated. A translation that was
 /// asked for and is not there is told, one that only the locale would like is not missed.
-fn in_language(lesson: &Lesson, said: Option<&str>, screen: &Screen) -> Result<Option<Lesson>> {
-    let wanted = translation::wanted(said);
-    if let (Some(said), []) = (said, wanted.as_slice()) {
-        return Err(Error::usage(format!("--lang {said} is no language"))
-            .hint("A language is called as in the locale: de, pt_BR."));
-    }
+pub(super) fn in_language(
+    lesson: &Lesson,
+    said: Option<&str>,
+    screen: &Screen,
+) -> Result<Option<Lesson>> {
+    let wanted = languages(said)?;
     let (found, differs) = library::in_language(lesson, &wanted, &Clap);
     if let Some(why) = differs {
         screen.warn(&format!(
@@ -165,16 +172,32 @@ fn in_language(lesson: &Lesson, said: Option<&str>, screen: &Screen) -> Result<O
     Ok(found.map(|(lesson, _)| lesson))
 }
 
-fn kept_place(lesson: &Lesson, screen: &Screen) -> usize {
-    let book = match progress::load() {
-        Ok(book) => book,
-        Err(error) => {
-            screen.warn(&format!("Your progress cannot be read: {error}"));
-            return 0;
-        }
-    };
-    let at = book.get(&lesson.key()).and_then(|progress| progress.at.clone());
-    at.and_then(|id| lesson.steps.iter().position(|step| step.id == id)).unwrap_or(0)
+/// The same where many lessons are read, of which most will not be translated.
+pub(super) fn translated(lesson: &Lesson, language: &str) -> Result<Option<Lesson>> {
+    let wanted = languages(Some(language))?;
+    Ok(library::in_language(lesson, &wanted, &Clap).0.map(|(lesson, _)| lesson))
+}
+
+fn languages(said: Option<&str>) -> Result<Vec<String>> {
+    let wanted = translation::wanted(said);
+    if let (Some(said), []) = (said, wanted.as_slice()) {
+        return Err(Error::usage(format!("--lang {said} is no language"))
+            .hint("A language is called as in the locale: de, pt_BR."));
+    }
+    Ok(wanted)
+}
+
+fn progress_of(lesson: &Lesson, screen: &Screen) -> Progress {
+    let kept = progress::load().map(|mut book| book.remove(&lesson.key()).unwrap_or_default());
+    kept.unwrap_or_else(|error| {
+        screen.warn(&format!("Your progress cannot be read: {error}"));
+        Progress::default()
+    })
+}
+
+fn kept_place(lesson: &Lesson, kept: &Progress) -> usize {
+    let at = kept.at.as_ref();
+    at.and_then(|id| lesson.steps.iter().position(|step| step.id == *id)).unwrap_or(0)
 }
 
 /// `--dry-run`: every line that would be performed.

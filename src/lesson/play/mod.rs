@@ -3,6 +3,8 @@
 //! Going back, resuming and starting in the middle are one mechanism: empty the
 //! stage, then replay silently up to the step.
 
+mod again;
+mod clock;
 mod compare;
 mod exercise;
 mod fences;
@@ -22,6 +24,7 @@ use crate::error::Result;
 use crate::kernel::probe::{self, Facts, Need, Verdict as Met};
 use crate::ui::Screen;
 
+use clock::Clock;
 use keys::{Act, Place};
 use present::{Present, Remedy};
 use turn::Turn;
@@ -29,8 +32,10 @@ use turn::Turn;
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Try};
 use super::perform::Look;
+use super::progress::Run;
 use super::record::{Machine, Record};
 use super::rehearsal::{self, Take};
+use super::score::Answers;
 use super::stage::Stage;
 
 /// A claim of a lesson, judged on this machine.
@@ -87,8 +92,12 @@ pub struct Player<'a> {
     asked: Option<(&'a Predict, Option<usize>)>,
     /// What was shown and found so far.
     record: Record,
-    /// Predictions that were given, and those that this machine confirmed.
-    predictions: (usize, usize),
+    /// What became of each question, in earlier sittings of this run too.
+    answers: Answers,
+    /// How long those took, in seconds.
+    earlier: u64,
+    /// How long this one takes.
+    clock: Clock,
 }
 
 impl<'a> Player<'a> {
@@ -131,7 +140,9 @@ impl<'a> Player<'a> {
             judged: Vec::new(),
             asked: None,
             record: Record::begin(lesson),
-            predictions: (0, 0),
+            answers: Answers::new(),
+            earlier: 0,
+            clock: Clock::start(),
         })
     }
 
@@ -219,15 +230,10 @@ impl<'a> Player<'a> {
         self.take_answer(predict, begun, &answer);
         let typed = predict.measure.typed(self.stage.world());
         self.record.measured(predict, choice, &answer, &typed);
-        if let (Some(choice), Ok(finding)) = (choice, &answer) {
-            let right =
-                predict.choices.get(choice).is_some_and(|(_, value)| *value == finding.value);
-            self.predictions.0 += 1;
-            self.predictions.1 += usize::from(right);
-        }
         let Some(page) = &mut self.page else { return Ok(()) };
         let text = page.answer(predict, choice, &answer, &typed);
-        self.put(&text)
+        self.put(&text)?;
+        answer.map_or(Ok(()), |finding| self.scored(predict, choice, &finding.value))
     }
 
     /// A rehearsal's answer: that none of the choices says what was measured is wrong.
@@ -300,9 +306,16 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// How many predictions the reader has given, and how many were right.
-    pub fn predictions(&self) -> (usize, usize) {
-        self.predictions
+    /// Goes on with a run that was begun on another day.
+    pub fn resume(&mut self, run: Run) {
+        (self.answers, self.earlier) = (run.answers, run.seconds);
+    }
+
+    /// This run so far; and the seconds of it that the progress does not know yet.
+    pub fn run_so_far(&mut self) -> (Run, u64) {
+        self.clock.count();
+        let seconds = self.earlier + self.clock.seconds();
+        (Run { seconds, answers: self.answers.clone() }, self.clock.fresh())
     }
 
     /// Puts everything away; what was judged.

@@ -66,9 +66,13 @@ impl Player<'_> {
 
     /// Writes down where the reader is; says once that it cannot be.
     pub(super) fn keep_place(&mut self, step: Option<&str>) -> Result<()> {
+        self.clock.count();
         let kept = progress::update(&self.lesson.key(), |progress| {
-            progress.at = step.map(str::to_owned);
+            progress.reached(step, &self.answers, self.clock.fresh());
         });
+        if kept.is_ok() {
+            self.clock.kept();
+        }
         match (kept, &self.page) {
             (Err(error), Some(page)) if !self.warned => {
                 self.warned = true;

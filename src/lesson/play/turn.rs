@@ -69,6 +69,9 @@ impl Player<'_> {
             }
         };
         drop(keyboard);
+        if act.is_some() {
+            self.clock.count();
+        }
         page.prompted(match act {
             Some(Act::Choose(choice)) => crate::ui::plain::choice(choice, plain),
             _ => String::new(),
@@ -165,6 +168,7 @@ impl Player<'_> {
         }
         let call = || format!("execve({program:?})");
         crate::ui::foreground(&mut command).tried(call)?;
+        self.clock.count();
         if let Some(page) = &mut self.page {
             page.put(&page.paint("Back in the lesson.", Style::Dim))?;
         }

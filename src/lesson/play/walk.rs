@@ -47,7 +47,12 @@ impl<'a> Player<'a> {
             self.wait(if next.is_some() { Place::Step } else { Place::Last })?;
             match (self.turn, next) {
                 (None, Some(next)) => at = next,
-                (None, None) => return Ok(End::Finished),
+                (None, None) => {
+                    self.once_more()?;
+                    if matches!(self.turn, None | Some(Turn::Stop)) {
+                        return Ok(End::Finished);
+                    }
+                }
                 _ => {}
             }
         }

@@ -15,6 +15,7 @@ use crate::kernel::host;
 use super::check::Verdict;
 use super::model::Lesson;
 use super::play::Judged;
+use super::score::Score;
 
 /// How the file says what it is.
 pub const KIND: &str = "under-the-hood lesson report";
@@ -83,10 +84,10 @@ pub struct Course {
     pub finished: bool,
     /// The step reached, counted from 1.
     pub at: usize,
-    /// How long it took.
+    /// How long it took, in all sittings of this run.
     pub seconds: u64,
     /// Predictions given, and those that were right.
-    pub predictions: (usize, usize),
+    pub score: Score,
 }
 
 impl Report {
@@ -108,8 +109,8 @@ impl Report {
             steps: lesson.steps.len(),
             at: course.at,
             seconds: course.seconds,
-            asked: course.predictions.0,
-            right: course.predictions.1,
+            asked: course.score.given,
+            right: course.score.right,
             claims: judged.iter().map(verdict).collect(),
         }
     }
