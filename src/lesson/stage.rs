@@ -222,8 +222,7 @@ impl Stage {
                 };
                 vec![Left { effect, identity }]
             }
-            Leaves::Process { command, .. } => self
-                .running(command)
+            Leaves::Process { command, .. } => running(&self.world, command)
                 .map(|(pid, start)| Left {
                     effect: Effect::Process { what: command.clone() },
                     identity: Identity::Process { pid, start },
@@ -232,28 +231,14 @@ impl Stage {
         }
     }
 
-    /// Processes with exactly this command line, and when they started.
-    fn running(&self, command: &str) -> impl Iterator<Item = (i32, u64)> {
-        let pids = check::answers(&self.world, command).into_iter();
-        pids.filter_map(|pid| Some((pid, start_of(pid)?)))
-    }
-
-    /// Binds the names that an exercise gives to the processes it asks for, once they are there.
-    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<()> {
-        for leaves in leaves {
-            let Leaves::Process { command, name: Some(name) } = leaves else { continue };
-            let alive = self.world.bound(name).is_some_and(Bound::alive);
-            let found = self.running(command).next();
-            if let (false, Some((pid, start))) = (alive, found) {
-                self.world.bound.retain(|known| known.name != *name);
-                let command = command.split(' ').map(str::to_owned).collect();
-                // Nothing of ours watches over it: it has neither an id nor a shim.
-                let (name, id) = (name.clone(), String::new());
-                self.world.bound.push(Bound { name, id, pid, start, shim: 0, command });
-                self.tell_session()?;
-            }
+    /// Binds the names that an exercise gives to the processes it asks for, once they are
+    /// there; those that are new.
+    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<Vec<Bound>> {
+        let met = self.world.meet(leaves);
+        if !met.is_empty() {
+            self.tell_session()?;
         }
-        Ok(())
+        Ok(met)
     }
 
     /// Ends everything that the lesson has started, and begins with an empty stage.
@@ -317,6 +302,33 @@ impl Stage {
     pub(super) fn tell_session(&mut self) -> Result<()> {
         let (variables, now) = (self.world.variables(), self.now.clone());
         Session::own(self.world.scope.clone(), variables, now).write(&self.session)
+    }
+}
+
+/// Processes with exactly this command line, and when they started.
+fn running(world: &World, command: &str) -> impl Iterator<Item = (i32, u64)> {
+    let pids = check::answers(world, command).into_iter();
+    pids.filter_map(|pid| Some((pid, start_of(pid)?)))
+}
+
+impl World {
+    /// The processes that an exercise names, once they are there, get their names; those that are new.
+    pub fn meet(&mut self, leaves: &[Leaves]) -> Vec<Bound> {
+        let mut met = Vec::new();
+        for leaves in leaves {
+            let Leaves::Process { command, name: Some(name) } = leaves else { continue };
+            if self.bound(name).is_some_and(Bound::alive) {
+                continue;
+            }
+            let Some((pid, start)) = running(self, command).next() else { continue };
+            self.bound.retain(|known| known.name != *name);
+            let command = command.split(' ').map(str::to_owned).collect();
+            // Nothing of ours watches over it: it has neither an id nor a shim.
+            let (name, id) = (name.clone(), String::new());
+            met.push(Bound { name, id, pid, start, shim: 0, command });
+            self.bound.extend(met.last().cloned());
+        }
+        met
     }
 }
 
