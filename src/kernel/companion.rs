@@ -79,6 +79,8 @@ impl AsFd for Companion {
 impl Drop for Companion {
     fn drop(&mut self) {
         drop(self.held.take());
+        // Somebody may have stopped it.
+        raw::send_signal(self.keeper, Signal::CONT.as_raw());
         raw::reap(self.keeper);
     }
 }
