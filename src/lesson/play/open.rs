@@ -43,8 +43,10 @@ impl<'a> Open<'a> {
     /// those for all, then those for the other conditions that do not hold.
     pub fn hint(&mut self) -> Option<(String, &'a str)> {
         let open: Vec<_> = (0..self.judged.len()).filter(|n| !holds(&self.judged[*n])).collect();
-        let (first, rest) = open.split_first().map_or((None, &[][..]), |(n, rest)| (Some(*n), rest));
-        let wanted = first.map(Some).into_iter().chain([None]).chain(rest.iter().copied().map(Some));
+        let (first, rest) =
+            open.split_first().map_or((None, &[][..]), |(n, rest)| (Some(*n), rest));
+        let wanted =
+            first.map(Some).into_iter().chain([None]).chain(rest.iter().copied().map(Some));
         let hints = &self.exercise.hints;
         let index = wanted.into_iter().find_map(|check| {
             (0..hints.len()).find(|at| !self.given[*at] && hints[*at].check == check)
@@ -135,7 +137,7 @@ mod tests {
     fn hints_fit_the_state_and_grow() {
         let exercise = exercise();
         let mut open = Open::new(&exercise, Vec::new());
-        let mut next = |open: &mut Open| open.hint().map_or("", |(_, text)| text).to_owned();
+        let next = |open: &mut Open| open.hint().map_or("", |(_, text)| text).to_owned();
         assert_eq!(next(&mut open), "first 1");
         open.judged[0] = judged(Verdict::Holds);
         assert_eq!(next(&mut open), "second 1");
