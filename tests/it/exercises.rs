@@ -307,7 +307,7 @@ fn a_shell_in_which_it_is_done_does_not_go_on_by_itself() {
 
 /// The same on a stage, where each thing is gone on from.
 fn on_stage(uth: &Uth, lesson: &str) -> Reader {
-    let mut stage = Reader::begins(uth, &[lesson, "--trust", "--present"]);
+    let mut stage = Reader::begins(uth, &[lesson, "--trust", "--present", "--from", "1"]);
     let prompts = ["Enter · ? keys", "Enter for the next step", "Enter when it is done"];
     while stage.sees_one_of(&prompts) != 2 {
         stage.types("\r");
