@@ -119,7 +119,7 @@ impl Player<'_> {
         self.aside("Try", &text)?;
         let mut open = Open::new(exercise, before);
         while self.turn.is_none() {
-            let act = self.attend(&mut open)?;
+            let Some(act) = self.attend(&mut open)? else { break };
             match act {
                 Act::Next if self.gone_on_from(&mut open)? => break,
                 Act::Next => {}
@@ -149,15 +149,15 @@ impl Player<'_> {
         self.tidy(&exercise.leaves, &open.before)
     }
 
-    /// The next key. Meanwhile the kernel is watched, and what changes is told; nobody watches
-    /// any more when this returns.
-    fn attend(&mut self, open: &mut Open<'_>) -> Result<Act> {
+    /// What the next key means; nothing where the reader has turned elsewhere. Meanwhile the
+    /// kernel is watched, and what changes is told. Nobody watches any more when this returns.
+    fn attend(&mut self, open: &mut Open<'_>) -> Result<Option<Act>> {
         let begun = Watching::begin(self.stage.world(), open.exercise, &open.judged);
         let mut watching = Some(begun?);
         loop {
             let news = watching.as_ref().map(AsFd::as_fd);
             if let Some(act) = self.act(open.place(), news)? {
-                return Ok(act);
+                return Ok(Some(act));
             }
             let Some(watcher) = &mut watching else { continue };
             match watcher.news()? {
@@ -168,7 +168,7 @@ impl Player<'_> {
                 }
             }
             if self.turn.is_some() {
-                return Ok(Act::Quit);
+                return Ok(None);
             }
         }
     }
