@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod chroot;
 pub mod clone;
+pub mod companion;
 pub mod config;
 pub mod credentials;
 pub mod detached;

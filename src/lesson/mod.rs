@@ -36,6 +36,7 @@ pub mod fault;
 mod invoker;
 pub mod library;
 pub mod looks;
+mod met;
 pub mod model;
 pub mod notebook;
 pub mod own;

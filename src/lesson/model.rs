@@ -177,10 +177,21 @@ pub struct Try {
     pub claim: Claim,
     /// What it makes, to be removed afterwards.
     pub leaves: Vec<Leaves>,
-    /// Given one by one.
-    pub hints: Vec<String>,
+    /// Given one by one, those that fit the state.
+    pub hints: Vec<Hint>,
     /// One way to do it: lines for a shell.
     pub solution: Vec<String>,
+}
+
+/// What helps without giving it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Its line in the lesson's file.
+    pub line: usize,
+    /// `hint (check 2)`: which condition it helps with, from 0; none for all of them.
+    pub check: Option<usize>,
+    /// What is said.
+    pub text: String,
 }
 
 /// What an exercise leaves behind.

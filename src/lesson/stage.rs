@@ -22,6 +22,7 @@ use crate::step::Deaf;
 use super::built::Built;
 use super::check::{self, Bound, World, start_of};
 use super::driving::Driving;
+use super::met::running;
 use super::model::{Leaves, Lesson};
 use super::own;
 use super::perform::{self, Done, Look};
@@ -222,8 +223,7 @@ impl Stage {
                 };
                 vec![Left { effect, identity }]
             }
-            Leaves::Process { command, .. } => self
-                .running(command)
+            Leaves::Process { command, .. } => running(&self.world, command)
                 .map(|(pid, start)| Left {
                     effect: Effect::Process { what: command.clone() },
                     identity: Identity::Process { pid, start },
@@ -232,28 +232,14 @@ impl Stage {
         }
     }
 
-    /// Processes with exactly this command line, and when they started.
-    fn running(&self, command: &str) -> impl Iterator<Item = (i32, u64)> {
-        let pids = check::answers(&self.world, command).into_iter();
-        pids.filter_map(|pid| Some((pid, start_of(pid)?)))
-    }
-
-    /// Binds the names that an exercise gives to the processes it asks for, once they are there.
-    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<()> {
-        for leaves in leaves {
-            let Leaves::Process { command, name: Some(name) } = leaves else { continue };
-            let alive = self.world.bound(name).is_some_and(Bound::alive);
-            let found = self.running(command).next();
-            if let (false, Some((pid, start))) = (alive, found) {
-                self.world.bound.retain(|known| known.name != *name);
-                let command = command.split(' ').map(str::to_owned).collect();
-                // Nothing of ours watches over it: it has neither an id nor a shim.
-                let (name, id) = (name.clone(), String::new());
-                self.world.bound.push(Bound { name, id, pid, start, shim: 0, command });
-                self.tell_session()?;
-            }
+    /// Binds the names that an exercise gives to the processes it asks for, once they are
+    /// there; those that are new.
+    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<Vec<Bound>> {
+        let met = self.world.meet(leaves);
+        if !met.is_empty() {
+            self.tell_session()?;
         }
-        Ok(())
+        Ok(met)
     }
 
     /// Ends everything that the lesson has started, and begins with an empty stage.

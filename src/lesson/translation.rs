@@ -221,6 +221,15 @@ fn parts(block: &Block) -> Vec<Part> {
                     .iter()
                     .map(|leaves| part(line, "what it leaves", format!("{leaves:?}"))),
             );
+            // The text is translated; what it helps with is not.
+            parts.extend(exercise.hints.iter().map(|hint| Part {
+                line: hint.line,
+                kind: "what a hint is for",
+                text: match hint.check {
+                    Some(check) => format!("check {}", check + 1),
+                    None => "all of it".to_owned(),
+                },
+            }));
             parts.extend(
                 exercise.solution.iter().map(|text| part(line, "the solution", text.clone())),
             );

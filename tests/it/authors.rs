@@ -39,6 +39,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("no-check", "27", "is not checked", "check: NAME"),
     ("no-solution", "33", "has no solution", "<details>"),
     ("no-hint", "33", "has no hint", "hint: "),
+    ("hint-for-no-check", "39:9", "there is no `check 2` here", "has one check, check 1"),
+    ("hint-for-check-zero", "39:9", "there is no `check 0` here", "hint: TEXT is for all"),
+    ("hint-for-what", "39:3", "does not say which check", "hint (check 1): TEXT"),
+    ("hint-without-text", "39:3", "`hint (check 1)` says nothing", "what helps"),
     ("leaves-elsewhere", "33", "cannot leave `/etc/hosts`", "below $lesson_dir"),
     ("leaves-upwards", "33", "it goes up", "below $lesson_dir"),
     ("longer-than-a-screen", "8", "30 lines at one go", "22, so that it fits"),
@@ -236,6 +240,11 @@ fn a_translation_is_held_against_its_original() {
             "leaves: /tmp/uth-made",
             "leaves: /tmp/uth-other",
             "what it leaves of **Try** is not the original's",
+        ),
+        (
+            "hint: `touch`",
+            "hint (check 1): `touch`",
+            "what a hint is for of **Try** is not the original's: `check 1` (as in line 39",
         ),
     ] {
         assert!(german.contains(old), "{old}");

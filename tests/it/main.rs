@@ -26,6 +26,7 @@ mod dissect;
 mod dockerfile;
 mod doctor;
 mod engines;
+mod exercises;
 mod explain;
 mod explore;
 mod fallback;

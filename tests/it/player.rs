@@ -179,7 +179,8 @@ fn a_shell_on_the_way_knows_the_lesson_and_its_end_is_checked() {
     reader.sees("next step").types("\r").sees("Enter when it is done").types("!");
     let path = uth.home().join("made").display().to_string();
     reader.sees("(lesson ").types(&format!("touch {path} {path}.2; exit\r"));
-    reader.sees("one is there").sees("two is there").sees("You made: ").types("y");
+    reader.sees("one is there").sees("two is there").sees("Enter goes on").types("\r");
+    reader.sees("You made: ").types("y");
     reader.sees("next step").types("\r").sees("holds: it is").sees("finish").types("\r");
     reader.sees("2 of 2 claims hold").ends();
     assert!(!made(&uth), "it was to be removed");

@@ -24,6 +24,8 @@ pub use processes::{answers, beside, parent as parent_of};
 pub use resources::watched;
 pub use test::{Compare, Probe, Test};
 
+use serde::{Deserialize, Serialize};
+
 use super::driving::Foreign;
 use super::model::Claim;
 use crate::container::scope;
@@ -70,7 +72,7 @@ pub enum Unknown {
 pub type Answer = Result<Finding, Unknown>;
 
 /// Whether a claim is true here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It is.
     Holds,
@@ -92,7 +94,7 @@ impl Verdict {
 }
 
 /// A verdict and what it rests on (or why there is none).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Whether it holds.
     pub verdict: Verdict,
@@ -231,11 +233,20 @@ impl World {
 
 /// Judges a claim: every check must hold; the first that does not is the evidence.
 pub fn judge(claim: &Claim, world: &World) -> Judgement {
-    engine::excused(claim, world, judged(claim, world))
+    together(claim, world, &each(claim, world))
 }
 
-fn judged(claim: &Claim, world: &World) -> Judgement {
-    let judged: Vec<_> = claim.checks.iter().map(|check| check.judge(world)).collect();
+/// What each of its checks says.
+pub fn each(claim: &Claim, world: &World) -> Vec<Judgement> {
+    claim.checks.iter().map(|check| check.judge(world)).collect()
+}
+
+/// What these say of the claim.
+pub fn together(claim: &Claim, world: &World, judged: &[Judgement]) -> Judgement {
+    engine::excused(claim, world, whole(judged))
+}
+
+fn whole(judged: &[Judgement]) -> Judgement {
     let first = |verdict| judged.iter().find(|judgement| judgement.verdict == verdict).cloned();
     first(Verdict::DoesNotHold).or_else(|| first(Verdict::Untestable)).unwrap_or_else(|| {
         let evidence: Vec<_> = judged.iter().map(|judgement| judgement.evidence.as_str()).collect();

@@ -5,7 +5,7 @@
 use crate::effect::Driven;
 use crate::lesson::check::Test;
 use crate::lesson::fault::Fault;
-use crate::lesson::model::{Claim, Kind, Leaves, Opposite, Picture, Predict, Try};
+use crate::lesson::model::{Claim, Hint, Kind, Leaves, Opposite, Picture, Predict, Try};
 use crate::lesson::picture::Draw;
 
 const WORDS: [&str; 7] = ["Predict", "Claim", "Try", "Picture", "Today", "Surprise", "Notice"];
@@ -116,6 +116,9 @@ fn start_of_item(source: &str, fresh: bool) -> Option<(String, String)> {
         return Some(("solution".to_owned(), rest.to_owned()));
     }
     let (key, value) = source.split_once(':')?;
+    if key.strip_prefix("hint").is_some_and(|of| of.trim_start().starts_with('(')) {
+        return Some((key.to_owned(), value.trim().to_owned()));
+    }
     let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
     let begins = KEYS.contains(&key) || (fresh && (value.starts_with(' ') || value.is_empty()));
     (word && begins).then(|| (key.to_owned(), value.trim().to_owned()))
@@ -124,7 +127,7 @@ fn start_of_item(source: &str, fresh: bool) -> Option<(String, String)> {
 /// `check: A · leaves: B` on one line is two items.
 fn divided(item: Item) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
-    if item.key == "solution" || item.key == "hint" {
+    if item.key == "solution" || is_hint(&item) {
         return vec![item];
     }
     for part in item.text.split(" · ") {
@@ -135,6 +138,11 @@ fn divided(item: Item) -> Vec<Item> {
         items.push(Item { line: item.line, key, text });
     }
     items
+}
+
+/// `hint`, or `hint (check 2)`.
+fn is_hint(item: &Item) -> bool {
+    item.key.starts_with("hint")
 }
 
 struct Quote<'a> {
@@ -155,7 +163,11 @@ impl Quote<'_> {
     /// Takes the items out; those with another key are mistakes.
     fn take_items(&mut self, allowed: &[&str]) -> Vec<Item> {
         let items = std::mem::take(&mut self.items);
-        for item in items.iter().filter(|item| !allowed.contains(&item.key.as_str())) {
+        let unknown = |item: &&Item| {
+            let key = item.key.split([' ', '(']).next().unwrap_or_default();
+            !allowed.contains(&key)
+        };
+        for item in items.iter().filter(unknown) {
             let kind = format!("key in a **{}**", self.word);
             self.faults.push(Fault::unknown(item.line, &kind, &item.key, allowed));
         }
@@ -287,7 +299,9 @@ impl Quote<'_> {
             self.claim(&["check", "needs", "opposite", "except", "leaves", "hint", "solution"]);
         let items = std::mem::take(&mut self.items);
         let of = |key: &'static str| items.iter().filter(move |item| item.key == key);
-        let hints = of("hint").map(|item| item.text.clone()).collect();
+        let checks = items.iter().filter(|item| item.key == "check").count();
+        let hints: Vec<_> = items.iter().filter(|item| is_hint(item)).collect();
+        let hints = hints.into_iter().filter_map(|item| self.hint(item, checks)).collect();
         let solution: Vec<_> = of("solution").flat_map(|item| code_spans(&item.text)).collect();
         let leaves = of("leaves").map(|item| match item.text.strip_prefix("process ") {
             Some(process) => {
@@ -304,10 +318,43 @@ impl Quote<'_> {
             let allowed = "<details><summary>Solution</summary> `COMMAND` </details>";
             self.fault("has no solution", allowed);
         }
-        if items.iter().all(|item| item.key != "hint") {
+        if !items.iter().any(is_hint) {
             self.fault("has no hint", "hint: what helps without giving it away");
         }
         Try { claim, leaves, hints, solution }
+    }
+}
+
+impl Quote<'_> {
+    /// `hint: TEXT`, or `hint (check 2): TEXT`, which helps with that one of the checks.
+    fn hint(&mut self, item: &Item, checks: usize) -> Option<Hint> {
+        let (line, key) = (item.line, &item.key);
+        if item.text.is_empty() {
+            let allowed = format!("{key}: what helps without giving it away");
+            self.faults.push(Fault::new(line, format!("`{key}` says nothing")).allowed(allowed));
+            return None;
+        }
+        let hint = |check| Hint { line, check, text: item.text.clone() };
+        let Some(of) = key.strip_prefix("hint").filter(|of| !of.is_empty()) else {
+            return Some(hint(None));
+        };
+        let number = of.trim().strip_prefix("(check ").and_then(|of| of.strip_suffix(')'));
+        let Some(number) = number.and_then(|number| number.trim().parse::<usize>().ok()) else {
+            let what = format!("`{key}` does not say which check it helps with");
+            let allowed = "hint (check 1): TEXT, or hint: TEXT for all of them";
+            self.faults.push(Fault::new(line, what).allowed(allowed));
+            return None;
+        };
+        if (1..=checks).contains(&number) {
+            return Some(hint(Some(number - 1)));
+        }
+        let has = match checks {
+            1 => "has one check, check 1".to_owned(),
+            checks => format!("has check 1 to check {checks}"),
+        };
+        let fault = Fault::new(line, format!("there is no `check {number}` here"));
+        self.faults.push(fault.allowed(format!("this **Try** {has}; hint: TEXT is for all")));
+        None
     }
 }
 

@@ -1,17 +1,33 @@
 //! **Try**: the reader does it in a shell of their own; the check watches the
 //! kernel and accepts any way that leads there.
 
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
 use crate::error::Result;
-use crate::lesson::check::{Judgement, Verdict};
+use crate::lesson::check::{self, Bound, Judgement, Verdict, World};
 use crate::lesson::model::{Leaves, Try};
 use crate::lesson::perform::Done;
 use crate::lesson::session;
 use crate::lesson::stage::Left;
 use crate::ui::keys::{Key, Keyboard};
+use crate::ui::{Style, wrap};
 
 use super::Player;
-use super::keys::{Act, Place};
+use super::keys::Act;
+use super::open::Open;
+use super::page::Page;
+use super::present::Remedy;
 use super::turn::Turn;
+use super::watch::Watching;
+
+/// What is said where not all of it is done.
+const NOT_YET: &str = "**Not yet.** `h` gives a hint, `s` shows one way to do it.";
+/// The same on a stage, where the solution should have done it.
+const FAILED: &str = "**Not yet.** The solution does not do what is asked for.";
+
+/// How long a solution may take to have its effect.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Player<'_> {
     /// Poses the task, or plays its solution where nobody is there.
@@ -79,14 +95,15 @@ impl Player<'_> {
 
     /// What a shell left running in the background may need a moment to get there.
     fn settled(&mut self, exercise: &Try) -> Result<()> {
-        for _ in 0..100 {
+        let begun = Instant::now();
+        loop {
             self.stage.meet(&exercise.leaves)?;
-            if self.judge(&exercise.claim).verdict == Verdict::Holds {
-                break;
+            let holds = self.judge(&exercise.claim).verdict == Verdict::Holds;
+            if holds || begun.elapsed() > PATIENCE {
+                return Ok(());
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(())
     }
 
     fn by_hand(&mut self, exercise: &Try) -> Result<()> {
@@ -100,61 +117,152 @@ impl Player<'_> {
             self.program()
         );
         self.aside("Try", &text)?;
-        let (mut hints, mut shown) = (exercise.hints.iter(), false);
+        let mut open = Open::new(exercise, before);
         while self.turn.is_none() {
-            match self.act(Place::Exercise, None)? {
-                Some(Act::Next | Act::Check) if self.done(exercise)? => break,
-                Some(Act::Shell) => {
+            let Some(act) = self.attend(&mut open)? else { break };
+            match act {
+                Act::Next if self.gone_on_from(&mut open)? => break,
+                Act::Next => {}
+                Act::Check => drop(self.look_at(&mut open, NOT_YET)?),
+                Act::Shell => {
                     self.shell()?;
-                    if self.done(exercise)? {
-                        break;
+                    self.look_at(&mut open, NOT_YET)?;
+                }
+                Act::Hint => match open.hint() {
+                    Some((word, text)) => self.aside(&word, text)?,
+                    None => {
+                        self.aside("Hint", "There are no more; `s` shows one way to do it.")?;
                     }
-                }
-                Some(Act::Hint) => {
-                    let none = "There are no more; `s` shows one way to do it.";
-                    self.aside("Hint", hints.next().map_or(none, String::as_str))?;
-                }
-                Some(Act::Solution) if shown => {
-                    self.solve_beside(exercise, &before)?;
-                    if self.done(exercise)? {
+                },
+                Act::Solution if open.shown => {
+                    if self.solved_for_the_reader(&mut open)? {
                         return Ok(());
                     }
                 }
-                Some(Act::Solution) => {
-                    shown = true;
+                Act::Solution => {
+                    open.shown = true;
                     self.show_solution(exercise)?;
                 }
-                Some(Act::Next | Act::Check) | None => {}
-                Some(act) => self.common(act, Place::Exercise)?,
+                act => self.common(act, open.place())?,
             }
         }
-        self.tidy(&exercise.leaves, &before)
+        self.tidy(&exercise.leaves, &open.before)
     }
 
-    /// Looks whether it is done, and says which of the conditions hold.
-    fn done(&mut self, exercise: &Try) -> Result<bool> {
-        self.stage.meet(&exercise.leaves)?;
-        let judgement = self.judge(&exercise.claim);
-        self.show_conditions(exercise)?;
-        if judgement.verdict != Verdict::Holds {
-            self.aside("Not yet", "`h` gives a hint, `s` shows one way to do it.")?;
-            return Ok(false);
-        }
-        self.note(&exercise.claim, judgement);
-        Ok(true)
-    }
-
-    /// Which of the conditions hold, and which do not.
-    fn show_conditions(&mut self, exercise: &Try) -> Result<()> {
-        for check in &exercise.claim.checks {
-            let judgement: Judgement = check.judge(self.stage.world());
-            let typed = check.typed(self.stage.world());
-            if let Some(page) = &mut self.page {
-                let text = page.claim("Check", "", &judgement, &[typed]);
-                self.put(&text)?;
+    /// What the next key means; nothing where the reader has turned elsewhere. Meanwhile the
+    /// kernel is watched, and what changes is told. Nobody watches any more when this returns.
+    fn attend(&mut self, open: &mut Open<'_>) -> Result<Option<Act>> {
+        let begun = Watching::begin(self.stage.world(), open.exercise, &open.judged);
+        let mut watching = Some(begun?);
+        loop {
+            let news = watching.as_ref().map(AsFd::as_fd);
+            if let Some(act) = self.act(open.place(), news)? {
+                return Ok(Some(act));
+            }
+            let Some(watcher) = &mut watching else { continue };
+            match watcher.news()? {
+                Some(now) => self.tell_news(open, now)?,
+                None => {
+                    watching = None;
+                    self.aside("Notice", "Nobody watches any more what you do; Enter looks.")?;
+                }
+            }
+            if self.turn.is_some() {
+                return Ok(None);
             }
         }
-        Ok(())
+    }
+
+    /// What has changed since the reader was told last.
+    fn tell_news(&mut self, open: &mut Open<'_>, now: Vec<Judgement>) -> Result<()> {
+        let mut lines = Vec::new();
+        for met in self.stage.meet(&open.exercise.leaves)? {
+            let Bound { name, pid, command, .. } = met;
+            let variable = name.replace('-', "_");
+            lines.push(format!(
+                "`{}` is process {pid}: `${variable}_pid`, for `!` and `lesson env`.",
+                command.join(" ")
+            ));
+        }
+        let changes = open.changes(&now);
+        let changed = !changes.is_empty();
+        lines.extend(changes);
+        open.judged = now;
+        let Some(page) = &mut self.page else { return Ok(()) };
+        if changed && open.is_solved() {
+            let text = page.solved(open, self.stage.world());
+            return self.put(&text);
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut text = lines.iter().map(|line| page.news(line)).collect::<Vec<_>>().join("\n");
+        if self.present.is_some() {
+            // A slide has all of it.
+            text = format!("{}\n\n{}", page.aside("Try", &open.exercise.claim.text), text);
+        }
+        self.put(&text)
+    }
+
+    /// Enter: whether it is done, looked at once more; if not, which of the conditions hold.
+    fn gone_on_from(&mut self, open: &mut Open<'_>) -> Result<bool> {
+        let judgement = match open.is_solved() {
+            // They have been told of it, and why.
+            true => {
+                self.stage.meet(&open.exercise.leaves)?;
+                self.judge(&open.exercise.claim)
+            }
+            false => self.look_at(open, NOT_YET)?,
+        };
+        if judgement.verdict == Verdict::Holds {
+            self.note(&open.exercise.claim, judgement);
+            return Ok(true);
+        }
+        if open.is_solved() {
+            self.look_at(open, "What held before does not hold any more.")?;
+        }
+        Ok(false)
+    }
+
+    /// Looks now, and says which of the conditions hold; `else_` is added where not all do.
+    fn look_at(&mut self, open: &mut Open<'_>, else_: &str) -> Result<Judgement> {
+        let claim = &open.exercise.claim;
+        self.stage.meet(&open.exercise.leaves)?;
+        let world = self.stage.world();
+        open.judged = check::each(claim, world);
+        let judgement = check::together(claim, world, &open.judged);
+        if let Some(page) = &mut self.page {
+            let text = match open.is_solved() {
+                true => page.solved(open, world),
+                false => {
+                    let text = page.conditions(open, world);
+                    format!("{text}\n\n{}", page.markdown(else_))
+                }
+            };
+            self.put(&text)?;
+        }
+        Ok(judgement)
+    }
+
+    /// The solution, played because the reader wants it; whether the exercise is over.
+    fn solved_for_the_reader(&mut self, open: &mut Open<'_>) -> Result<bool> {
+        let (exercise, before) = (open.exercise, open.before.clone());
+        loop {
+            self.solve_beside(exercise, &before)?;
+            let staged = self.present.is_some();
+            let judgement = self.look_at(open, if staged { FAILED } else { NOT_YET })?;
+            let holds = judgement.verdict == Verdict::Holds;
+            if holds || staged {
+                self.note(&exercise.claim, judgement.clone());
+            }
+            if holds || !staged {
+                return Ok(holds);
+            }
+            if let Remedy::Again = self.refuted(&exercise.claim, &judgement)? {
+                continue;
+            }
+            return Ok(self.turn.is_none());
+        }
     }
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
@@ -194,5 +302,34 @@ impl Player<'_> {
         let program = self.stage.world().program.display().to_string();
         let sudo = rustix::process::geteuid().is_root() && std::env::var_os("SUDO_UID").is_some();
         if sudo { format!("sudo {program}") } else { program }
+    }
+}
+
+impl Page<'_> {
+    /// That all of it is done, and why.
+    fn solved(&mut self, open: &Open<'_>, world: &World) -> String {
+        let done = self.markdown(&open.done());
+        format!("{done}\n{}", self.conditions(open, world))
+    }
+
+    /// Which of the conditions hold, which do not, and how to see it.
+    fn conditions(&mut self, open: &Open<'_>, world: &World) -> String {
+        let told = open.exercise.claim.checks.iter().zip(&open.judged).enumerate();
+        let told = told.map(|(index, (check, judgement))| {
+            self.claim(&open.check(index), "", judgement, &[check.typed(world)])
+        });
+        told.collect::<Vec<_>>().join("\n")
+    }
+
+    /// A line on what has just changed.
+    fn news(&self, line: &str) -> String {
+        let style = match line.chars().next() {
+            Some('✓') => Style::Good,
+            Some('✗') => Style::Error,
+            _ => return self.markdown(line),
+        };
+        let line = wrap(line, self.width(), "  ");
+        let head = line.find(':').map_or(line.len(), |at| at);
+        format!("{}{}", self.paint(&line[..head], style), &line[head..])
     }
 }

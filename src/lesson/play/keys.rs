@@ -17,6 +17,8 @@ pub enum Place {
     Question(usize),
     /// An exercise is open.
     Exercise,
+    /// An exercise is done, and the reader has been told so.
+    Solved,
     /// On a stage: something is shown.
     Slide,
     /// On a stage: a command stands there, not performed yet.
@@ -81,7 +83,7 @@ const TABLE: [Entry; 17] = [
     Entry {
         key: ENTER,
         act: Act::Next,
-        meaning: "look whether it is done, and what is missing",
+        meaning: "look now whether it is done, and what is missing",
         places: |place| place == Place::Exercise,
     },
     Entry {
@@ -93,7 +95,7 @@ const TABLE: [Entry; 17] = [
     Entry {
         key: 'h',
         act: Act::Hint,
-        meaning: "a hint for what is missing; each says more",
+        meaning: "a hint for what is missing now; each says more",
         places: |place| place == Place::Exercise,
     },
     Entry {
@@ -217,6 +219,7 @@ pub fn prompt(place: Place) -> String {
         Place::Exercise => {
             "Enter when it is done · h hint · s solution · ! shell · q stop · ? keys".to_owned()
         }
+        Place::Solved => "Enter goes on · b back · r again · ! shell · q stop · ? keys".to_owned(),
         Place::Slide => "Enter · ? keys".to_owned(),
         Place::Typed => "Enter performs it · ? keys".to_owned(),
         Place::Failed(true) => "a again · k skip · o recorded output · ! shell · ? keys".to_owned(),
@@ -251,12 +254,13 @@ pub fn numbered(key: Key, place: Place, plain: bool) -> Key {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 9] = [
+    const PLACES: [Place; 10] = [
         Place::More,
         Place::Step,
         Place::Last,
         Place::Question(3),
         Place::Exercise,
+        Place::Solved,
         Place::Slide,
         Place::Typed,
         Place::Failed(true),
@@ -275,6 +279,9 @@ mod tests {
             assert_eq!(meaning(Key::Other, place), None, "an arrow in {place:?}");
         }
         assert_eq!(meaning(Key::Char('h'), Place::Step), None);
+        // Whoever is done needs no hint; a key that was meant for one goes nowhere.
+        assert_eq!(meaning(Key::Char('h'), Place::Solved), None);
+        assert_eq!(meaning(Key::Enter, Place::Solved), Some(Act::Next));
         assert!(known_elsewhere(Key::Char('h')) && !known_elsewhere(Key::Char('z')));
         assert_eq!(meaning(Key::Char('3'), Place::Question(3)), Some(Act::Choose(2)));
         assert_eq!(meaning(Key::Char('4'), Place::Question(3)), None);

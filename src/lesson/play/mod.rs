@@ -9,12 +9,14 @@ mod compare;
 mod exercise;
 mod fences;
 mod keys;
+mod open;
 mod page;
 mod picture;
 pub mod present;
 mod tell;
 mod turn;
 mod walk;
+mod watch;
 
 pub(super) use fences::is_named;
 pub use page::{Page, verdict_mark};
