@@ -82,6 +82,20 @@ impl Stage {
         }
     }
 
+    /// What a person types with each other engine for a line of ours that starts a
+    /// container, or ends one.
+    pub fn elsewhere(&self, text: &str) -> Result<Vec<(Driven, Result<Vec<String>, String>)>> {
+        let words = self.words(text)?;
+        Ok(match words.first().map(String::as_str) {
+            Some("run") if is_started_there(&words) => drive::translations(&words),
+            Some("stop") => {
+                let name = words.last().map_or("", String::as_str);
+                Driven::ALL.map(|engine| (engine, Ok(drive::stop(engine, name)))).to_vec()
+            }
+            _ => Vec::new(),
+        })
+    }
+
     /// Where the engine could not do it, ours does, and it is said.
     fn ours_instead(
         &mut self,

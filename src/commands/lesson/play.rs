@@ -71,6 +71,9 @@ pub(super) fn play(
     if let Some(engine) = engine {
         player.stage().drive(engine);
     }
+    if let Some(notebook) = &notebook {
+        player.note_in(notebook);
+    }
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;
         let error =
@@ -82,8 +85,8 @@ pub(super) fn play(
     let end = player.play(from);
     let (record, marked, predictions) = (player.record(), player.marked(), player.predictions());
     let judged = player.end();
-    if let Some(notebook) = notebook {
-        keep(&notebook, record, &end, screen)?;
+    if let Some(notebook) = &notebook {
+        keep(notebook, record, &end, screen)?;
     }
     let (judged, end) = (judged?, end?);
     tell_marked(&marked, screen)?;

@@ -4,6 +4,7 @@
 //! stage, then replay silently up to the step.
 
 mod compare;
+mod engines;
 mod exercise;
 mod fences;
 mod keys;
@@ -28,6 +29,7 @@ use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Try};
+use super::notebook::Target;
 use super::perform::Look;
 use super::record::{Machine, Record};
 use super::rehearsal::{self, Take};
@@ -87,6 +89,8 @@ pub struct Player<'a> {
     asked: Option<(&'a Predict, Option<usize>)>,
     /// What was shown and found so far.
     record: Record,
+    /// Where that is written while it is played, so that it is there however this ends.
+    notebook: Option<&'a Target>,
     /// Predictions that were given, and those that this machine confirmed.
     predictions: (usize, usize),
 }
@@ -131,6 +135,7 @@ impl<'a> Player<'a> {
             judged: Vec::new(),
             asked: None,
             record: Record::begin(lesson),
+            notebook: None,
             predictions: (0, 0),
         })
     }
@@ -150,6 +155,12 @@ impl<'a> Player<'a> {
         if self.turn.is_some() {
             return Ok(());
         }
+        self.show(block)?;
+        // Whoever is waited for has it written at each key.
+        if self.has_keys() { Ok(()) } else { self.keep_notebook() }
+    }
+
+    fn show(&mut self, block: &'a Block) -> Result<()> {
         match &block.kind {
             Kind::Prose(text) => self.say(text),
             Kind::Aside(word, text) => self.aside(word, text),
