@@ -122,7 +122,8 @@ impl<'a> Page<'a> {
         let head = format!("The same with {engine} (shown, not performed):");
         let mut text = self.paint(&wrap(&head, self.width(), "  "), Style::Dim);
         for line in lines.lines() {
-            text.push_str(&format!("\n    {}", self.paint(line, Style::Command)));
+            let dollar = self.paint("$", Style::Dim);
+            text.push_str(&format!("\n    {dollar} {}", self.paint(line, Style::Command)));
         }
         text
     }

@@ -188,6 +188,7 @@ impl<'a> Player<'a> {
             "From here on with this program's own containers instead of those of {name}. What was begun is undone; step {step} begins anew."
         );
         let width = self.page.as_ref().map_or(80, Page::width);
+        self.record.aside("Notice", &format!("{text} The reason: {why}"));
         self.slide(&crate::ui::wrap(&text, width, ""))?;
         self.mark(format!("from step {step} on with the built-in engine, because {why}"));
         // An engine that fails may fail to tidy up, too: that is told, and no end.
