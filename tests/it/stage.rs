@@ -272,7 +272,7 @@ fn where_another_engine_fails_the_builtin_one_goes_on() {
         stage.sees("with docker:").sees("docker run -d --name box").sees("lxc-start -n box");
         stage.sees("Enter · ?").types("\r").sees("Enter performs it").types("\r");
         stage.sees(told).sees("a again · k skip · u built-in engine").types("u");
-        stage.sees("instead of those of podman").sees("Enter · ?").types("\r");
+        stage.sees("of podman. What was begun is undone").sees("Enter · ?").types("\r");
         stage.sees("1/2 · First").sees("Enter · ?").types("\r");
         stage.sees("$ under-the-hood run").sees("Enter performs it").types("\r");
         stage.sees("Enter · ?").types("\r").sees("holds: ");
