@@ -210,7 +210,7 @@ fn killed_on_the_way_it_leaves_a_notebook_too() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     };
-    let mut player = play("sleep 30").spawn().unwrap();
+    let mut player = play("sleep 30").stdout(Stdio::null()).spawn().unwrap();
     written();
     player.kill().unwrap();
     player.wait().unwrap();
