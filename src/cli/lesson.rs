@@ -43,7 +43,8 @@ pub struct Playing {
     /// Play the steps headed (more) too
     #[arg(long)]
     pub more: bool,
-    /// Keep this run as a page of your own: text, output, evidence, pictures (.html or .md)
+    /// Keep this run as a page of your own: text, output, evidence, pictures (.html or .md).
+    /// It is written as you play: even after `kill -9` it has all up to the last key
     #[arg(long, value_name = "FILE")]
     pub notebook: Option<PathBuf>,
     /// Draw pictures in ASCII (they are where the locale is not UTF-8)

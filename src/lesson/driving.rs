@@ -29,6 +29,9 @@ pub struct Played {
     pub of_lesson: bool,
 }
 
+/// An engine, and what is typed there, or why nothing can be.
+pub type Elsewhere = (Driven, Result<Vec<String>, String>);
+
 /// How it stands with the engine that a lesson is played with.
 #[derive(Debug)]
 pub struct Driving {
@@ -82,6 +85,20 @@ impl Stage {
             },
             _ => self.as_ours(text),
         }
+    }
+
+    /// What a person types with each other engine for a line of ours that starts a
+    /// container, or ends one.
+    pub fn elsewhere(&self, text: &str) -> Result<Vec<Elsewhere>> {
+        let words = self.words(text)?;
+        Ok(match words.first().map(String::as_str) {
+            Some("run") if is_started_there(&words) => drive::translations(&words),
+            Some("stop") => {
+                let name = words.last().map_or("", String::as_str);
+                Driven::ALL.map(|engine| (engine, Ok(drive::stop(engine, name)))).to_vec()
+            }
+            _ => Vec::new(),
+        })
     }
 
     /// Where the engine could not do it, ours does, and it is said.

@@ -87,6 +87,13 @@ impl Stage {
         self.driving = Some(Driving::by_settings());
     }
 
+    /// Ends what was started there; from now on containers are ours.
+    pub fn leave_engine(&mut self) -> Result<()> {
+        let emptied = self.empty();
+        (self.world.engine, self.driving) = (None, None);
+        emptied
+    }
+
     /// That engine.
     pub(super) fn driving(&mut self) -> Option<&mut Driving> {
         self.driving.as_mut()

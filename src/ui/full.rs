@@ -1,5 +1,6 @@
 //! The whole screen of a terminal, for as long as a command needs it. However that
-//! ends (a key, an error, a panic, SIGTERM or SIGHUP), the terminal is as it was before.
+//! ends (a key, an error, a panic, SIGTERM or SIGHUP; by `guard` a SIGKILL too), the
+//! terminal is as it was before.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -7,15 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use super::{guard, keys};
 use crate::error::{Context, Result};
 
 /// The other screen, no cursor, no wrapping at the edge; and the way back.
 const TAKE: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l";
-const GIVE_BACK: &str = "\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l";
+pub(super) const GIVE_BACK: &str = "\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l";
 
 /// How the terminal was, as long as it is not so.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -26,6 +26,7 @@ fn restore() {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(GIVE_BACK.as_bytes()).and_then(|()| stdout.flush());
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &before);
+        guard::release();
     }
 }
 
@@ -72,10 +73,8 @@ impl FullScreen {
         let signals = SignalFd::with_flags(&held, flags).tried(|| "signalfd()")?;
         let stdin = std::io::stdin();
         let before = tcgetattr(&stdin).tried(|| "tcgetattr(0)")?;
-        let mut raw = before.clone();
-        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
-        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
-        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        guard::hold_whole()?;
+        let raw = keys::single(&before);
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         let full = Self { signals, held, typed: Vec::new() };
         let hook = std::panic::take_hook();

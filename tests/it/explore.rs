@@ -91,6 +91,34 @@ fn the_terminal_is_as_it_was_however_it_ends() {
     assert!(over(&uth, &mut session).contains("ended 0"));
 }
 
+/// Nothing of ours is left to do it; its guard does. The shell waits for that: without
+/// it this never ends.
+#[test]
+fn killed_it_leaves_the_terminal_as_it_was() {
+    let (uth, layout) = (Uth::new(), Layout::new());
+    let mut command = uth.beside("sh");
+    let script = format!(
+        "stty -g >$UTH_HOME/before; sh -c 'echo $$ >$UTH_HOME/pid; exec $UTH image explore {}'; echo ended $?; \
+         until [ $(stty -g) = $(cat $UTH_HOME/before) ]; do :; done; stty -g >$UTH_HOME/after; echo over",
+        image(&layout)
+    );
+    command.args(["-c", &script]).env("TERM", "xterm").env_remove("COLUMNS");
+    command.stdin(std::process::Stdio::inherit());
+    let mut session = Session::spawn(command).unwrap();
+    session.get_process_mut().set_window_size(80, 24).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(20)));
+    session.expect("what layer 1 changes").unwrap();
+    let pid = std::fs::read_to_string(uth.home().join("pid")).unwrap();
+    kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    // The screen comes back before the settings, and before or after the shell's word.
+    let found = session.expect(Regex("(?s).*over")).unwrap();
+    let text = String::from_utf8_lossy(found.as_bytes()).into_owned();
+    assert!(text.contains("ended 137"), "{text:?}");
+    let back = text.rfind("\u{1b}[?1049l").unwrap_or_else(|| panic!("no way back: {text:?}"));
+    assert!(back > text.rfind("\u{1b}[?1049h").unwrap_or(0), "{text:?}");
+    assert!(text.contains("\u{1b}[?25h"), "{text:?}");
+}
+
 #[test]
 fn without_a_terminal_it_says_what_to_do() {
     let (uth, layout) = (Uth::new(), Layout::new());

@@ -16,6 +16,7 @@ mod tracer;
 mod authors;
 mod backwards;
 mod base;
+mod browser;
 mod build;
 mod cgroup;
 mod cgroup_rules;

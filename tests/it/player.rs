@@ -39,6 +39,11 @@ impl Reader {
         Self { session, seen: String::new() }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.session.get_process().pid().as_raw())
+    }
+
     /// Waits for the first of these texts; which one it was.
     #[track_caller]
     pub fn sees_one_of(&mut self, texts: &[&str]) -> usize {

@@ -76,6 +76,9 @@ pub(super) fn play(
     if let Some(engine) = engine {
         player.stage().drive(engine);
     }
+    if let Some(notebook) = &notebook {
+        player.note_in(notebook);
+    }
     if let Some((reason, fix)) = player.lacks() {
         player.end()?;
         let error =
@@ -87,8 +90,8 @@ pub(super) fn play(
     let end = player.play(from);
     let (record, marked, (run, fresh)) = (player.record(), player.marked(), player.run_so_far());
     let judged = player.end();
-    if let Some(notebook) = notebook {
-        keep(&notebook, record, &end, screen)?;
+    if let Some(notebook) = &notebook {
+        keep(notebook, record, &end, screen)?;
     }
     let (judged, end) = (judged?, end?);
     tell_marked(&marked, screen)?;

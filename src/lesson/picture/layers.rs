@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::container::layers::Layers as Root;
 use crate::container::registry;
+use crate::image::base;
 use crate::image::oci::{History, Platform};
 use crate::image::source::{self, Image};
 use crate::image::stack::Kind;
@@ -24,7 +25,32 @@ pub fn gather(world: &World, what: &[String]) -> Drawn {
     let pid = pid(world, what)?;
     let found = registry::find(what).map_err(|error| error.to_string())?;
     let written = written(pid)?;
-    Ok(Picture::Layers(of_image(&found.image, Some((what.to_owned(), written)))?))
+    let container = Some((what.to_owned(), written));
+    if let (true, Ok(Some(base))) = (found.image == "base", base::find()) {
+        return Ok(Picture::Layers(of_base(&base.tree, container)?));
+    }
+    Ok(Picture::Layers(of_image(&found.image, container)?))
+}
+
+/// What `base` is made of: one tree, whether or not anybody has packed it as an image.
+fn of_base(tree: &Path, container: Option<(String, String)>) -> Result<Layers, String> {
+    let size = below(tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+    let about = "programs of this machine".to_owned();
+    let layer = Layer { about, size: bytes(size), bytes: size };
+    Ok(Layers { container, image: "base".to_owned(), layers: vec![layer] })
+}
+
+/// The bytes of all files in a directory.
+fn below(directory: &Path) -> std::io::Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        total += match kind.is_dir() {
+            true => below(&path)?,
+            false => std::fs::symlink_metadata(&path).map_or(0, |file| file.len()),
+        };
+    }
+    Ok(total)
 }
 
 fn of_image(name: &str, container: Option<(String, String)>) -> Result<Layers, String> {

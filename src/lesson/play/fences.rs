@@ -56,7 +56,10 @@ impl Player<'_> {
             return Ok(Remedy::On);
         }
         let begun = Instant::now();
-        let played = self.stage.played(line, fence.or_ours)?;
+        let played = match self.stage.played(line, fence.or_ours) {
+            Ok(played) => played,
+            Err(error) => return self.not_done_there(line, error),
+        };
         let Some((Played { line, done, note, .. }, before)) = played.split_last() else {
             return Ok(Remedy::On);
         };

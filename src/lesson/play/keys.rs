@@ -23,8 +23,17 @@ pub enum Place {
     Slide,
     /// On a stage: a command stands there, not performed yet.
     Typed,
-    /// On a stage: it did not go as it should; whether it was recorded before.
-    Failed(bool),
+    /// On a stage: it did not go as it should, and what may be done instead.
+    Failed(Instead),
+}
+
+/// What may be done instead of what has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instead {
+    /// It was recorded before.
+    pub recorded: bool,
+    /// Another engine's containers are used, so ours can be.
+    pub builtin: bool,
 }
 
 /// What the reader wants.
@@ -56,6 +65,10 @@ pub enum Act {
     Skip,
     /// Show what was recorded of it.
     Recorded,
+    /// Go on with the built-in engine.
+    Builtin,
+    /// How other engines do what this step does.
+    Engines,
     /// Which keys there are.
     Keys,
     /// Stop, and keep the place.
@@ -73,7 +86,7 @@ struct Entry {
 /// Enter, as a character.
 const ENTER: char = '\n';
 
-const TABLE: [Entry; 17] = [
+const TABLE: [Entry; 19] = [
     Entry {
         key: ENTER,
         act: Act::Next,
@@ -129,6 +142,12 @@ const TABLE: [Entry; 17] = [
         places: |_| true,
     },
     Entry {
+        key: 'e',
+        act: Act::Engines,
+        meaning: "how other engines do this step's commands",
+        places: |_| true,
+    },
+    Entry {
         key: '!',
         act: Act::Shell,
         meaning: "a shell of yours, outside every container; `exit` returns",
@@ -156,7 +175,13 @@ const TABLE: [Entry; 17] = [
         key: 'o',
         act: Act::Recorded,
         meaning: "the rehearsal's output, labelled as recorded",
-        places: |place| place == Place::Failed(true),
+        places: |place| matches!(place, Place::Failed(instead) if instead.recorded),
+    },
+    Entry {
+        key: 'u',
+        act: Act::Builtin,
+        meaning: "this step again, and all after it, with the built-in engine",
+        places: |place| matches!(place, Place::Failed(instead) if instead.builtin),
     },
     Entry { key: '?', act: Act::Keys, meaning: "these keys", places: |_| true },
     Entry {
@@ -222,8 +247,11 @@ pub fn prompt(place: Place) -> String {
         Place::Solved => "Enter goes on · b back · r again · ! shell · q stop · ? keys".to_owned(),
         Place::Slide => "Enter · ? keys".to_owned(),
         Place::Typed => "Enter performs it · ? keys".to_owned(),
-        Place::Failed(true) => "a again · k skip · o recorded output · ! shell · ? keys".to_owned(),
-        Place::Failed(false) => "a again · k skip · ! shell · ? keys".to_owned(),
+        Place::Failed(instead) => {
+            let recorded = if instead.recorded { " · o recorded output" } else { "" };
+            let builtin = if instead.builtin { " · u built-in engine" } else { "" };
+            format!("a again · k skip{recorded}{builtin} · ! shell · ? keys")
+        }
     }
 }
 
@@ -263,8 +291,8 @@ mod tests {
         Place::Solved,
         Place::Slide,
         Place::Typed,
-        Place::Failed(true),
-        Place::Failed(false),
+        Place::Failed(Instead { recorded: true, builtin: true }),
+        Place::Failed(Instead { recorded: false, builtin: false }),
     ];
 
     #[test]

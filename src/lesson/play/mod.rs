@@ -6,6 +6,7 @@
 mod again;
 mod clock;
 mod compare;
+mod engines;
 mod exercise;
 mod fences;
 mod keys;
@@ -33,6 +34,7 @@ use turn::Turn;
 
 use super::check::{self, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Try};
+use super::notebook::Target;
 use super::perform::Look;
 use super::progress::Run;
 use super::record::{Machine, Record};
@@ -94,6 +96,8 @@ pub struct Player<'a> {
     asked: Option<(&'a Predict, Option<usize>)>,
     /// What was shown and found so far.
     record: Record,
+    /// Where that is written while it is played, so that it is there however this ends.
+    notebook: Option<&'a Target>,
     /// What became of each question, in earlier sittings of this run too.
     answers: Answers,
     /// How long those took, in seconds.
@@ -142,6 +146,7 @@ impl<'a> Player<'a> {
             judged: Vec::new(),
             asked: None,
             record: Record::begin(lesson),
+            notebook: None,
             answers: Answers::new(),
             earlier: 0,
             clock: Clock::start(),
@@ -163,6 +168,12 @@ impl<'a> Player<'a> {
         if self.turn.is_some() {
             return Ok(());
         }
+        self.show(block)?;
+        // Whoever is waited for has it written at each key.
+        if self.has_keys() { Ok(()) } else { self.keep_notebook() }
+    }
+
+    fn show(&mut self, block: &'a Block) -> Result<()> {
         match &block.kind {
             Kind::Prose(text) => self.say(text),
             Kind::Aside(word, text) => self.aside(word, text),

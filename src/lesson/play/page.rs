@@ -122,7 +122,8 @@ impl<'a> Page<'a> {
         let head = format!("The same with {engine} (shown, not performed):");
         let mut text = self.paint(&wrap(&head, self.width(), "  "), Style::Dim);
         for line in lines.lines() {
-            text.push_str(&format!("\n    {}", self.paint(line, Style::Command)));
+            let dollar = self.paint("$", Style::Dim);
+            text.push_str(&format!("\n    {dollar} {}", self.paint(line, Style::Command)));
         }
         text
     }
@@ -174,8 +175,10 @@ impl<'a> Page<'a> {
         let columns = if self.stage { self.width() } else { self.screen.width() };
         let lines: Vec<_> = output.trim_end().lines().collect();
         let most = if whole { lines.len() } else { MOST_OUTPUT };
+        // Where nothing is drawn the three dots are three characters.
+        let gap = if self.plain() { "..." } else { "…" };
         for line in lines.iter().take(most) {
-            let line = fitted(line, columns.saturating_sub(2));
+            let line = fitted(line, columns.saturating_sub(2), gap);
             text.push_str(&format!("\n  {}", line.replace('\n', "\n  ")));
         }
         if lines.len() > most {
@@ -312,7 +315,7 @@ fn narrowed(text: &str, width: usize) -> String {
 /// A line of output as it fits: cut by what a terminal shows, but folded where that is too
 /// narrow for what programs print. Escape sequences stay whole because a coloured line of
 /// ours is never longer than the width it was told.
-fn fitted(line: &str, width: usize) -> String {
+fn fitted(line: &str, width: usize, gap: &str) -> String {
     const NARROW: usize = 72;
     if crate::ui::width_of(line) <= width || line.contains('\u{1b}') {
         return line.to_owned();
@@ -320,5 +323,6 @@ fn fitted(line: &str, width: usize) -> String {
     if width < NARROW {
         return fold(line, width);
     }
-    line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
+    let room = width.saturating_sub(gap.chars().count());
+    line.chars().take(room).chain(gap.chars()).collect()
 }

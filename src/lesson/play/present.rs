@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lesson::check::{Judgement, Verdict};
 use crate::lesson::model::Claim;
 use crate::lesson::perform::Done;
@@ -12,7 +12,7 @@ use crate::ui::keys::Key;
 use crate::ui::{Screen, Style, typed};
 
 use super::Player;
-use super::keys::{Act, Place};
+use super::keys::{Act, Instead, Place};
 use super::page::Page;
 use super::turn::Turn;
 
@@ -113,7 +113,24 @@ impl<'a> Player<'a> {
         if done.exit == expected {
             return Ok(Remedy::On);
         }
-        self.remedy(line, &format!("`{line}`"))
+        let said = done.output.trim().lines().last().unwrap_or("nothing was said");
+        let why = format!("it ended with exit code {}: {said}", done.exit);
+        self.remedy(line, &format!("`{line}`"), &why)
+    }
+
+    /// A command that the engine could not even begin, or that did something else: on a
+    /// stage that is no end yet.
+    pub(super) fn not_done_there(&mut self, line: &str, error: Error) -> Result<Remedy> {
+        if self.present.is_none() || !self.has_keys() || self.stage.world().engine.is_none() {
+            return Err(error);
+        }
+        let why = error.to_string();
+        let Some(page) = &self.page else { return Err(error) };
+        let told = page.paint(&crate::ui::wrap(&why, page.width(), "  "), Style::Warning);
+        let text = page.performed(line, &[], 0, "", false);
+        self.record.not_done(line, &why);
+        self.slide(&format!("{text}\n\n{told}"))?;
+        self.remedy(line, &format!("`{line}`"), &why)
     }
 
     /// The same of a claim.
@@ -121,10 +138,11 @@ impl<'a> Player<'a> {
         if judgement.verdict != Verdict::DoesNotHold {
             return Ok(Remedy::On);
         }
-        self.remedy(&claim.id, &format!("the claim {}", claim.id))
+        let why = format!("it does not hold: {}", judgement.evidence);
+        self.remedy(&claim.id, &format!("the claim {}", claim.id), &why)
     }
 
-    fn remedy(&mut self, what: &str, called: &str) -> Result<Remedy> {
+    fn remedy(&mut self, what: &str, called: &str, why: &str) -> Result<Remedy> {
         if self.present.is_none() || !self.has_keys() {
             return Ok(Remedy::On);
         }
@@ -132,7 +150,8 @@ impl<'a> Player<'a> {
         let step = lesson.steps.get(self.at).map_or("", |step| step.id.as_str());
         let rehearsal = self.present.as_ref().and_then(|present| present.rehearsal.as_ref());
         let take = rehearsal.and_then(|rehearsal| rehearsal.take(step, what)).cloned();
-        let place = Place::Failed(take.is_some());
+        let builtin = self.stage.world().engine.is_some();
+        let place = Place::Failed(Instead { recorded: take.is_some(), builtin });
         while self.turn.is_none() {
             match (self.act(place, None)?, &take) {
                 (Some(Act::Retry), _) => return Ok(Remedy::Again),
@@ -149,11 +168,35 @@ impl<'a> Player<'a> {
                     self.show_recorded(take)?;
                     return Ok(Remedy::On);
                 }
+                (Some(Act::Builtin), _) => {
+                    self.go_on_with_ours(&format!("{called} failed: {why}"))?;
+                    return Ok(Remedy::On);
+                }
                 (Some(act), _) => self.common(act, place)?,
                 (None, _) => {}
             }
         }
         Ok(Remedy::On)
+    }
+
+    /// The engine is left: the stage is emptied, what came before is replayed with our own
+    /// containers, and this step begins anew.
+    fn go_on_with_ours(&mut self, why: &str) -> Result<()> {
+        let Some(engine) = self.stage.world().engine else { return Ok(()) };
+        let (name, step) = (engine.name(), self.at + 1);
+        let text = format!(
+            "From here on with this program's own containers instead of those of {name}. What was begun is undone; step {step} begins anew."
+        );
+        let width = self.page.as_ref().map_or(80, Page::width);
+        self.record.aside("Notice", &format!("{text} The reason: {why}"));
+        self.slide(&crate::ui::wrap(&text, width, ""))?;
+        self.mark(format!("from step {step} on with the built-in engine, because {why}"));
+        // An engine that fails may fail to tidy up, too: that is told, and no end.
+        if let Err(error) = self.stage.leave_engine() {
+            self.mark(format!("with {name} something may be left: {error}; `cleanup` tries again"));
+        }
+        self.turn = Some(Turn::Again);
+        Ok(())
     }
 
     fn mark(&mut self, text: String) {

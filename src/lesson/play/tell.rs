@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::lesson::model::{Kind, Step};
+use crate::lesson::notebook::Target;
+use crate::lesson::record::{End, Record};
 use crate::lesson::session::Now;
 use crate::lesson::{progress, rehearsal};
 use crate::ui::Style;
@@ -9,7 +11,7 @@ use crate::ui::Style;
 use super::Player;
 use super::keys::Place;
 
-impl Player<'_> {
+impl<'a> Player<'a> {
     pub(super) fn title(&mut self, from: usize) -> Result<()> {
         let front = &self.lesson.front;
         let number =
@@ -82,6 +84,25 @@ impl Player<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// From now on what was shown and found is written there as it comes.
+    pub fn note_in(&mut self, notebook: &'a Target) {
+        self.notebook = Some(notebook);
+    }
+
+    /// Writes down what has been shown so far: whatever ends this process next, even a
+    /// SIGKILL, the reader has it. Says once that it cannot be written.
+    pub(super) fn keep_notebook(&mut self) -> Result<()> {
+        let Some(notebook) = self.notebook else { return Ok(()) };
+        let record = Record { end: End::Stopped(self.at + 1), ..self.record() };
+        let Err(error) = notebook.write(&record) else { return Ok(()) };
+        // At the end it is tried once more, and then it is an error.
+        self.notebook = None;
+        let text = format!("The notebook cannot be written any more: {error}");
+        let Some(page) = &mut self.page else { return Ok(()) };
+        let text = page.paint(&crate::ui::wrap(&text, page.width(), "  "), Style::Warning);
+        page.put(&text)
     }
 
     /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.

@@ -47,6 +47,7 @@ impl Player<'_> {
 
     /// The next key that means something here; `None` when `other` has something to say.
     pub(super) fn act(&mut self, place: Place, other: Option<BorrowedFd>) -> Result<Option<Act>> {
+        self.keep_notebook()?;
         let Some(page) = &mut self.page else { return Ok(Some(Act::Next)) };
         let plain = page.plain();
         let prompt = keys::lettered(&keys::prompt(place), place, plain);
@@ -103,13 +104,14 @@ impl Player<'_> {
                 self.check_again()?;
             }
             Act::Goto => self.go_to()?,
-            Act::Retry | Act::Skip | Act::Recorded => {}
+            Act::Engines => self.engines()?,
+            Act::Retry | Act::Skip | Act::Recorded | Act::Builtin => {}
             Act::Next | Act::Choose(_) | Act::Hint | Act::Solution => {}
         }
         Ok(())
     }
 
-    fn quietly(&mut self, text: &str) -> Result<()> {
+    pub(super) fn quietly(&mut self, text: &str) -> Result<()> {
         let Some(page) = &self.page else { return Ok(()) };
         let text = page.paint(text, Style::Dim);
         self.put(&text)

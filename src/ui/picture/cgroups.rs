@@ -1,6 +1,6 @@
 //! Control groups below each other, and how much each may use.
 
-use super::{Drawing, Ink, Role};
+use super::{Drawing, Ink, Role, width_of};
 
 /// The picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,9 @@ impl Cgroups {
                 drawing.branch((self.depth(above) * 3, rows[above]), (x - 2, y));
             }
             let role = if group.who.is_some() { Role::Own } else { Role::Host };
-            let room = beside.unwrap_or(width).saturating_sub(x + 1);
+            // Beside nothing there is more room for the name.
+            let room = beside.filter(|_| !group.meters.is_empty()).unwrap_or(width);
+            let room = room.saturating_sub(x + 1);
             let (name, beside_it) = match &group.who {
                 Some(who) => (who.as_str(), format!("· {}", group.name)),
                 None => (group.name.as_str(), String::new()),
@@ -81,16 +83,22 @@ impl Cgroups {
             let taken = drawing.text((x, y), room, name, Ink::Strong);
             drawing.text((x + taken + 1, y), room.saturating_sub(taken + 1), &beside_it, Ink::Dim);
             let (left, first) = beside.map_or((x + 2, y + 1), |column| (column, y));
-            for (n, meter) in group.meters.iter().enumerate() {
-                drawing.text((left, first + n), WHAT, &meter.what, Ink::Dim);
+            let mut row = first;
+            for meter in &group.meters {
+                drawing.text((left, row), WHAT, &meter.what, Ink::Dim);
                 let mut column = left + WHAT;
                 if let Some(share) = meter.share {
-                    drawing.bar((column, first + n), BAR, share, None, role);
+                    drawing.bar((column, row), BAR, share, None, role);
                     column += BAR + 1;
+                    // Below the bar rather than cut: a limit without its number is none.
+                    if column + width_of(&meter.text) > width {
+                        (column, row) = (left, row + 1);
+                    }
                 }
-                drawing.text((column, first + n), width - column, &meter.text, Ink::Plain);
+                drawing.text((column, row), width.saturating_sub(column), &meter.text, Ink::Plain);
+                row += 1;
             }
-            y = (first + group.meters.len()).max(y + 1);
+            y = row.max(y + 1);
         }
         drawing
     }

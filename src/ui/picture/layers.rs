@@ -87,7 +87,7 @@ impl Layers {
             drawing.text_to((width - 2, 2), room, written, Ink::Plain);
             y = 4;
         }
-        drawing.text((2, y), width - 2, &format!("{}, read-only", self.image), Ink::Dim);
+        drawing.text((2, y), width - 2, &format!("read-only: {}", self.image), Ink::Dim);
         y += 1;
         let most = self.layers.iter().map(|layer| layer.bytes).max().unwrap_or(0).max(1);
         let hidden = self.layers.len().saturating_sub(MOST);
