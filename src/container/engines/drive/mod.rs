@@ -125,7 +125,7 @@ pub fn usable(engine: Driven) -> Verdict {
         let reason = "lxc: what its containers need of an ordinary user's machine (lxc-usernet, a delegated cgroup) is not prepared by lessons";
         return Verdict::fixable(reason, probe::sudo_hint("COMMAND"));
     }
-    match driven::program(program) {
+    match driven::trusted(program) {
         Some(_) => Verdict::Met,
         None => Verdict::missing(format!(
             "{name} runs, but its program `{program}` is in none of the machine's own directories"
