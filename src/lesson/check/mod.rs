@@ -24,8 +24,11 @@ pub use processes::{answers, beside, parent as parent_of};
 pub use resources::watched;
 pub use test::{Compare, Probe, Test};
 
+use serde::{Deserialize, Serialize};
+
 use super::driving::Foreign;
 use super::model::Claim;
+
 use crate::container::scope;
 use crate::effect::Driven;
 use crate::http;
@@ -70,7 +73,8 @@ pub enum Unknown {
 pub type Answer = Result<Finding, Unknown>;
 
 /// Whether a claim is true here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is.
     Holds,
