@@ -14,7 +14,6 @@ use super::check::{self, Bound, start_of};
 use super::perform::Done;
 use super::review::{self, PROGRAM};
 use super::stage::Stage;
-use super::words::Line;
 
 /// A line that was performed, and what came of it.
 #[derive(Debug, Clone)]
@@ -141,7 +140,13 @@ impl Stage {
         self.write_down(engine)?;
         let label = self.token().to_owned();
         let with = With { image: &image, label: Some(&label), roots };
-        let start = drive::start(engine, &asked, with).unwrap_or_default();
+        let start = match drive::start(engine, &asked, with) {
+            Ok(start) => start,
+            Err(why) => {
+                played.push(self.lacking(engine, text, words, &why));
+                return Ok(played);
+            }
+        };
         let last = start.lines.len().saturating_sub(1);
         for (at, line) in start.lines.into_iter().enumerate() {
             let typed = self.typed(line, at == last)?;
@@ -310,14 +315,6 @@ impl Stage {
 
     fn cannot_be_reached(&mut self) {
         self.driving().into_iter().for_each(|driving| driving.unreachable = true);
-    }
-
-    fn words(&self, text: &str) -> Result<Vec<String>> {
-        let parsed = Line::parse(text).map_err(crate::error::Error::new)?;
-        let variables = self.world().variables();
-        let value =
-            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
-        Ok(parsed.words(value).split_off(1))
     }
 }
 

@@ -102,21 +102,26 @@ impl Stage {
 
     /// Performs one of our own command lines and binds the name it gives.
     pub fn own(&mut self, line: &str) -> Result<Done> {
-        let parsed = Line::parse(line).map_err(Error::new)?;
-        let variables = self.world.variables();
-        let value =
-            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
-        let words = parsed.words(value);
-        let words = words.get(1..).unwrap_or_default();
-        let done = perform::own(words, &self.world, self.look)?;
-        if let Some(name) = review::container_named(words) {
+        let words = self.words(line)?;
+        let done = perform::own(&words, &self.world, self.look)?;
+        if let Some(name) = review::container_named(&words) {
             self.bind(&name)?;
         }
-        if review::fetches(words) && done.exit == 0 {
+        if review::fetches(&words) && done.exit == 0 {
             self.world.image = done.output.lines().last().map(str::to_owned);
             self.tell_session()?;
         }
         Ok(done)
+    }
+
+    /// What stands after the program's name in one of our own lines, with the values of the
+    /// lesson's variables.
+    pub(super) fn words(&self, line: &str) -> Result<Vec<String>> {
+        let parsed = Line::parse(line).map_err(Error::new)?;
+        let variables = self.world.variables();
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
+        Ok(parsed.words(value).split_off(1))
     }
 
     /// Has the lesson do without the network.
