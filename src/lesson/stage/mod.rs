@@ -4,12 +4,15 @@
 //! Undoing is the watcher's work, whether it is asked to or finds the player
 //! dead: one way, so that it is the one that is tried all the time.
 
+mod left;
+
+pub use left::Left;
+
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::container::network::{connect, names, place};
+use crate::container::network::{connect, place};
 use crate::container::registry;
 use crate::effect::{Driven, Effect, Identity};
 use crate::error::{Context, Error, Result};
@@ -22,7 +25,7 @@ use crate::step::Deaf;
 use super::built::Built;
 use super::check::{self, Bound, World, start_of};
 use super::driving::Driving;
-use super::model::{Leaves, Lesson};
+use super::model::Lesson;
 use super::own;
 use super::perform::{self, Done, Look};
 use super::review;
@@ -176,91 +179,6 @@ impl Stage {
         self.watch.done(n, &identity)
     }
 
-    /// What an exercise is going to leave that is there already: neither the
-    /// lesson's to remove nor an answer to the exercise.
-    pub fn there_before(&mut self, leaves: &[Leaves]) -> Vec<Left> {
-        self.world.older.clear();
-        let before = self.there(leaves);
-        let pid = |left: &Left| match left.identity {
-            Identity::Process { pid, .. } => Some(pid),
-            _ => None,
-        };
-        self.world.older = before.iter().filter_map(pid).collect();
-        before
-    }
-
-    fn there(&self, leaves: &[Leaves]) -> Vec<Left> {
-        leaves.iter().flat_map(|leaves| self.found(leaves)).collect()
-    }
-
-    /// What has appeared since: the lesson's to remove.
-    pub fn appeared(&self, leaves: &[Leaves], before: &[Left]) -> Vec<Left> {
-        self.there(leaves).into_iter().filter(|left| !before.contains(left)).collect()
-    }
-
-    /// Writes down that these go when the stage is emptied.
-    pub fn adopt(&mut self, left: &[Left]) -> Result<()> {
-        for left in left {
-            self.note(left.effect.clone(), left.identity.clone())?;
-        }
-        Ok(())
-    }
-
-    fn found(&self, leaves: &Leaves) -> Vec<Left> {
-        match leaves {
-            Leaves::Path(path) => {
-                let mut path = path.clone();
-                for (name, value) in self.world.variables() {
-                    path = path.replace(&format!("${name}"), &value);
-                }
-                let Ok(metadata) = fs::symlink_metadata(&path) else { return Vec::new() };
-                let identity = Identity::Inode { dev: metadata.dev(), ino: metadata.ino() };
-                let path = PathBuf::from(path);
-                let effect = match names::namespace_at(&path) {
-                    Some(namespace) => Effect::NetnsName { path, namespace },
-                    // Its files are not there to be removed; what is in it goes back up.
-                    None if path.join("cgroup.procs").exists() => {
-                        Effect::Cgroup { path, lent: true }
-                    }
-                    None if metadata.is_dir() => Effect::Tree { path },
-                    None => Effect::File { path },
-                };
-                vec![Left { effect, identity }]
-            }
-            Leaves::Process { command, .. } => self
-                .running(command)
-                .map(|(pid, start)| Left {
-                    effect: Effect::Process { what: command.clone() },
-                    identity: Identity::Process { pid, start },
-                })
-                .collect(),
-        }
-    }
-
-    /// Processes with exactly this command line, and when they started.
-    fn running(&self, command: &str) -> impl Iterator<Item = (i32, u64)> {
-        let pids = check::answers(&self.world, command).into_iter();
-        pids.filter_map(|pid| Some((pid, start_of(pid)?)))
-    }
-
-    /// Binds the names that an exercise gives to the processes it asks for, once they are there.
-    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<()> {
-        for leaves in leaves {
-            let Leaves::Process { command, name: Some(name) } = leaves else { continue };
-            let alive = self.world.bound(name).is_some_and(Bound::alive);
-            let found = self.running(command).next();
-            if let (false, Some((pid, start))) = (alive, found) {
-                self.world.bound.retain(|known| known.name != *name);
-                let command = command.split(' ').map(str::to_owned).collect();
-                // Nothing of ours watches over it: it has neither an id nor a shim.
-                let (name, id) = (name.clone(), String::new());
-                self.world.bound.push(Bound { name, id, pid, start, shim: 0, command });
-                self.tell_session()?;
-            }
-        }
-        Ok(())
-    }
-
     /// Ends everything that the lesson has started, and begins with an empty stage.
     pub fn empty(&mut self) -> Result<()> {
         let (watch, session, directory) = opened(&self.title, &self.files)?;
@@ -322,47 +240,6 @@ impl Stage {
     pub(super) fn tell_session(&mut self) -> Result<()> {
         let (variables, now) = (self.world.variables(), self.now.clone());
         Session::own(self.world.scope.clone(), variables, now).write(&self.session)
-    }
-}
-
-/// Something that an exercise has left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    effect: Effect,
-    identity: Identity,
-}
-
-impl std::fmt::Display for Left {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.effect, &self.identity) {
-            (
-                Effect::File { path }
-                | Effect::Hosts { path, .. }
-                | Effect::Tree { path }
-                | Effect::NetnsName { path, .. },
-                _,
-            ) => write!(f, "{}", path.display()),
-            (Effect::Cgroup { path, .. } | Effect::Controllers { directory: path, .. }, _) => {
-                write!(f, "{}", path.display())
-            }
-            (Effect::Process { what }, Identity::Process { pid, .. }) => {
-                write!(f, "process {pid} ({what})")
-            }
-            (Effect::Labelled { engine, label, .. }, _) => {
-                write!(f, "containers of {} (lesson={label})", engine.name())
-            }
-            (Effect::Loaded { image, .. }, _) => f.write_str(image),
-            (Effect::Policy { thread, .. } | Effect::Affinity { thread, .. }, _) => {
-                write!(f, "thread {}", thread.tid)
-            }
-            (Effect::Process { what: name }, _)
-            | (
-                Effect::Veth { name, .. }
-                | Effect::Bridge { name, .. }
-                | Effect::NftTable { name, .. },
-                _,
-            ) => f.write_str(name),
-        }
     }
 }
 
