@@ -9,6 +9,7 @@ use crate::effect::{Effect, Identity};
 use crate::error::Result;
 use crate::image::base;
 use crate::kernel::driven;
+use crate::shell::quoted;
 
 use super::check::{self, Bound, start_of};
 use super::perform::Done;
@@ -249,7 +250,7 @@ impl Stage {
             let made = self.typed(format!("{PROGRAM} --quiet image base"), false)?;
             played.push(made);
         }
-        let save = format!("{PROGRAM} --yes image save --output {archive} {ours}");
+        let save = format!("{PROGRAM} --yes image save --output {archive} {}", quoted(ours));
         let saved = self.typed(save, false)?;
         if saved.done.exit != 0 {
             return Ok(false);
@@ -275,7 +276,7 @@ impl Stage {
             return Ok(Ok(asked.image.clone()));
         }
         let or_base = if asked.or_base { " --or-base" } else { "" };
-        let line = format!("{PROGRAM} image pull{or_base} {}", drive::quoted(&asked.image));
+        let line = format!("{PROGRAM} image pull{or_base} {}", quoted(&asked.image));
         let pulled = self.typed(line, false)?;
         let name = pulled.done.output.trim().lines().last().unwrap_or_default().to_owned();
         let good = pulled.done.exit == 0;

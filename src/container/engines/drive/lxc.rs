@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use super::asked::bytes;
-use super::{Asked, Start, With, line, quoted};
+use super::{Asked, Start, With, line};
 use crate::kernel::driven::LABEL;
 use crate::kernel::user;
+use crate::shell::quoted;
 
 /// What the distribution's package says is common to all containers.
 const COMMON: &str = "/usr/share/lxc/config/common.conf";

@@ -22,6 +22,7 @@ use crate::kernel::driven;
 use crate::kernel::namespace::of_process;
 use crate::kernel::probe::{self, Facts, Need, Verdict};
 use crate::kernel::process;
+use crate::shell::quoted;
 
 /// How long an engine may take to say what it is asked.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -211,15 +212,6 @@ pub fn find(
     }
 }
 
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// Words as a line that a shell takes.
 fn line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
@@ -286,10 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_read_more_into_them() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("lesson=cafe"), "lesson=cafe");
+    fn no_word_means_more_to_a_shell_than_it_says() {
         let odd = ["run", "-d", "--name", "a;b", "c;d", "true"].map(str::to_owned);
         for engine in Driven::ALL {
             let asked = Asked::parse(&odd).unwrap();
