@@ -44,33 +44,60 @@ pub fn path(place: Place) -> Result<PathBuf> {
 /// A place, or a directory below it (`sub`, a relative path), made if it is not
 /// there (mode 0700, or 0755 for data), and checked on every level.
 pub fn open(place: Place, sub: &str) -> Result<PathBuf> {
-    let (base, name) = parts(place)?;
+    let (base, _) = parts(place)?;
     let mode = if place == Place::Data { 0o755 } else { 0o700 };
     std::fs::create_dir_all(&base)
         .tried(|| format!("mkdir({base:?})"))
         .map_err(|error| error.hint(elsewhere(&base)))?;
-    let mut directory = rustix::fs::open(&base, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
-        .tried(|| format!("open({base:?}, O_PATH|O_DIRECTORY)"))?;
-    let mut path = base;
+    // What was made is there.
+    walk(place, sub, Some(mode))?.map_or_else(|| path(place), Ok)
+}
+
+/// The same, if it is there: checked as well, but nothing is made.
+pub fn find(place: Place, sub: &str) -> Result<Option<PathBuf>> {
+    walk(place, sub, None)
+}
+
+fn walk(place: Place, sub: &str, make: Option<u32>) -> Result<Option<PathBuf>> {
+    let (mut path, name) = parts(place)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut directory = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) if make.is_none() => return Ok(None),
+        opened => opened.tried(|| format!("open({path:?}, O_PATH|O_DIRECTORY)"))?,
+    };
     for component in Path::new(&name).join(sub).components() {
         path.push(component);
-        directory = enter(directory, component.as_os_str(), &path, mode)?;
+        match enter(directory, component.as_os_str(), &path, make)? {
+            Some(entered) => directory = entered,
+            None => return Ok(None),
+        }
     }
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// Opens (or makes) one level and refuses what is not ours.
-fn enter(parent: OwnedFd, name: &std::ffi::OsStr, path: &Path, mode: u32) -> Result<OwnedFd> {
+fn enter(
+    parent: OwnedFd,
+    name: &std::ffi::OsStr,
+    path: &Path,
+    make: Option<u32>,
+) -> Result<Option<OwnedFd>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::PATH;
-    match mkdirat(parent.as_fd(), name, Mode::from_raw_mode(mode)) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(errno) => {
-            return Err(errno)
-                .tried(|| format!("mkdir({path:?}, {mode:#o})"))
-                .map_err(|error| error.hint(elsewhere(path)));
+    if let Some(mode) = make {
+        match mkdirat(parent.as_fd(), name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(errno) => {
+                return Err(errno)
+                    .tried(|| format!("mkdir({path:?}, {mode:#o})"))
+                    .map_err(|error| error.hint(elsewhere(path)));
+            }
         }
     }
-    let directory = openat(parent.as_fd(), name, flags, Mode::empty())
+    let opened = match openat(parent.as_fd(), name, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) if make.is_none() => return Ok(None),
+        opened => opened,
+    };
+    let directory = opened
         .tried(|| format!("open({path:?}, O_DIRECTORY|O_NOFOLLOW)"))
         .map_err(|error| match error.errno.map(Errno::from_raw) {
             Some(Errno::ELOOP | Errno::ENOTDIR) => error.hint(format!(
@@ -95,7 +122,7 @@ fn enter(parent: OwnedFd, name: &std::ffi::OsStr, path: &Path, mode: u32) -> Res
             .said(format!("others may write in it (mode {:o})", stat.st_mode & 0o7777))
             .hint(format!("If its content is yours: `chmod go-w {}`.", path.display())));
     }
-    Ok(directory)
+    Ok(Some(directory))
 }
 
 fn elsewhere(path: &Path) -> String {

@@ -57,6 +57,8 @@ pub mod lesson;
 #[cfg(target_os = "linux")]
 mod nearest;
 #[cfg(target_os = "linux")]
+mod shell;
+#[cfg(target_os = "linux")]
 pub mod step;
 #[cfg(target_os = "linux")]
 pub mod ui;

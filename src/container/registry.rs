@@ -156,12 +156,8 @@ pub fn lock() -> Result<fs::File> {
 
 /// Every container of ours that is running; makes nothing, reads only.
 pub fn list() -> Result<Vec<Container>> {
-    let directory = home::path(Place::Run)?.join("containers");
-    let entries = match fs::read_dir(&directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io(format!("opendir({directory:?})"), &error)),
-    };
+    let Some(directory) = home::find(Place::Run, "containers")? else { return Ok(Vec::new()) };
+    let entries = fs::read_dir(&directory).tried(|| format!("opendir({directory:?})"))?;
     let mut containers = Vec::new();
     for entry in entries {
         let path = entry.tried(|| format!("readdir({directory:?})"))?.path();

@@ -4,18 +4,15 @@
 //! A journal names an engine, never a program: what is run to undo an effect
 //! is one of a few lines that stand here, with a label or an image's name in it.
 
-use std::fs::File;
-use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, memfd_create};
-
+use super::probe::program;
 use super::undo::Undone;
 use crate::effect::{Driven, Effect};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::step::Step;
 
 /// The key of the label that a lesson's containers carry.
@@ -52,64 +49,31 @@ pub fn settings() -> Vec<(String, String)> {
 }
 
 /// Where a program is that can be trusted: root's or ours, and nobody else's to write.
-pub fn program(name: &str) -> Option<PathBuf> {
+pub fn trusted(name: &str) -> Option<PathBuf> {
     let ours = rustix::process::geteuid().as_raw();
-    let trusted = |path: &PathBuf| {
+    let nobody_elses = |path: &PathBuf| {
         std::fs::metadata(path)
             .is_ok_and(|it| it.is_file() && [0, ours].contains(&it.uid()) && it.mode() & 0o022 == 0)
     };
-    DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(trusted)
+    DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(nobody_elses)
 }
 
 /// What an engine's program prints when it ends well and in time; on its way to
-/// an error what it said against it.
+/// an error what it said against it. It finds its engine by these settings and by no
+/// others: what undoes may be called from quite another shell than what did.
 pub fn said(argv: &[&str], settings: &[(String, String)], limit: Duration) -> Result<String> {
-    let call = || argv.join(" ");
+    let call = argv.join(" ");
     let (name, arguments) = argv.split_first().ok_or_else(|| Error::new("no program"))?;
-    let path = program(name).ok_or_else(|| {
-        Error::new(call()).said(format!("{name} is in none of {}", DIRECTORIES.join(", ")))
+    let path = trusted(name).ok_or_else(|| {
+        Error::new(&call).said(format!("{name} is in none of {}", DIRECTORIES.join(", ")))
     })?;
-    let [out, err] = [output()?, output()?];
-    let copy = |file: &File| file.try_clone().tried(|| "dup(output)");
-    let mut child = Command::new(path)
-        .args(arguments)
-        .env("PATH", DIRECTORIES.join(":"))
-        .envs(settings.iter().map(|(name, value)| (name, value)))
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(copy(&out)?)
-        .stderr(copy(&err)?)
-        .spawn()
-        .tried(call)?;
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().tried(call)? {
-            break status;
-        }
-        if begun.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            let seconds = limit.as_secs();
-            return Err(Error::new(call()).said(format!("it did not end within {seconds} s")));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    if status.success() {
-        return text(out);
+    let mut command = Command::new(path);
+    for name in SETTINGS {
+        command.env_remove(name);
     }
-    let told = text(err)?;
-    let told = told.trim().lines().last().unwrap_or_default().to_owned();
-    Err(Error::new(call()).said(if told.is_empty() { status.to_string() } else { told }))
-}
-
-fn output() -> Result<File> {
-    memfd_create("engine", MemfdFlags::CLOEXEC).map(File::from).tried(|| "memfd_create(\"engine\")")
-}
-
-fn text(mut file: File) -> Result<String> {
-    let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).tried(|| "read(output)")?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    command.args(arguments).env("PATH", DIRECTORIES.join(":")).current_dir("/");
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    program::said(command, &call, Instant::now() + limit)
 }
 
 /// The containers of an engine that carry the label, by the names it takes.
@@ -148,9 +112,9 @@ pub fn remove_labelled(
     settings: &[(String, String)],
 ) -> Result<Undone> {
     let names = labelled(engine, label, settings)?;
-    for name in &names {
-        remove(engine, name, settings)?;
-    }
+    // One that cannot be removed keeps no other from being.
+    let all: Vec<_> = names.iter().map(|name| remove(engine, name, settings)).collect();
+    all.into_iter().collect::<Result<Vec<()>>>()?;
     Ok(if names.is_empty() { Undone::NotThere } else { Undone::Removed })
 }
 
@@ -249,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_program_is_taken_only_from_where_nobody_else_could_put_it() {
-        assert!(program("sh").is_some_and(|path| path.is_absolute()));
-        assert_eq!(program("no-such-program-of-an-engine"), None);
+        assert!(trusted("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(trusted("no-such-program-of-an-engine"), None);
     }
 
     #[test]
@@ -262,5 +226,16 @@ mod tests {
         let error = said(&["sh", "-c", "echo why >&2; exit 3"], &[], LIMIT).unwrap_err();
         assert_eq!(error.said.as_deref(), Some("why"));
         assert_eq!(said(&["echo", "x"], &[], LIMIT).as_deref(), Ok("x\n"));
+    }
+
+    /// A daemon that only this shell knows of is not asked to undo what was done in another.
+    #[test]
+    fn only_what_was_kept_says_where_the_engine_is() {
+        let ask = |settings: &[(String, String)]| {
+            said(&["sh", "-c", "echo ${HOME-none}"], settings, LIMIT)
+        };
+        assert!(std::env::var_os("HOME").is_some());
+        assert_eq!(ask(&[]).as_deref(), Ok("none\n"));
+        assert_eq!(ask(&[("HOME".to_owned(), "/x".to_owned())]).as_deref(), Ok("/x\n"));
     }
 }

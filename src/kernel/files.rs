@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::effect::Effect;
 use crate::error::{Context, Error, Result};
 use crate::kernel::op::{Operation, Slots, World};
+use crate::shell::in_quotes;
 use crate::step::Step;
 
 /// chdir(2).
@@ -192,18 +193,17 @@ impl WriteFile {
             return format!(": > {path}");
         }
         let shown: String = content.chars().take(SHOWN).collect();
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let plain = |text: &str| !text.contains(|c: char| c.is_control() || c == '\\');
         match shown.strip_suffix('\n') {
             _ if shown.len() < content.len() => {
                 let beginning = shown.trim_end().replace('\n', " ");
-                format!("echo {} > {path}", quoted(&format!("{beginning}…")))
+                format!("echo {} > {path}", in_quotes(&format!("{beginning}…")))
             }
-            Some(line) if plain(line) => format!("echo {} > {path}", quoted(line)),
+            Some(line) if plain(line) => format!("echo {} > {path}", in_quotes(line)),
             _ => {
                 let escaped = shown.replace('\\', r"\\").replace('%', "%%");
                 let escaped = escaped.replace('\n', r"\n").replace('\t', r"\t");
-                format!("printf {} > {path}", quoted(&escaped))
+                format!("printf {} > {path}", in_quotes(&escaped))
             }
         }
     }

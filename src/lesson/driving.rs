@@ -9,12 +9,12 @@ use crate::effect::{Effect, Identity};
 use crate::error::Result;
 use crate::image::base;
 use crate::kernel::driven;
+use crate::shell::quoted;
 
 use super::check::{self, Bound, start_of};
 use super::perform::Done;
 use super::review::{self, PROGRAM};
 use super::stage::Stage;
-use super::words::Line;
 
 /// A line that was performed, and what came of it.
 #[derive(Debug, Clone)]
@@ -162,7 +162,13 @@ impl Stage {
         let with = With { image: &image, label: Some(&label), roots };
         let name = asked.name.clone();
         let asked = self.named_there(engine, asked)?;
-        let start = drive::start(engine, &asked, with).unwrap_or_default();
+        let start = match drive::start(engine, &asked, with) {
+            Ok(start) => start,
+            Err(why) => {
+                played.push(self.lacking(engine, text, words, &why));
+                return Ok(played);
+            }
+        };
         let last = start.lines.len().saturating_sub(1);
         for (at, line) in start.lines.into_iter().enumerate() {
             let typed = self.typed(line, at == last)?;
@@ -184,7 +190,8 @@ impl Stage {
         let mut notes = Vec::new();
         if asked.name != name {
             let there = engine.name();
-            notes.push(format!("{there} has a {name} of somebody else's: yours is {}.", asked.name));
+            notes
+                .push(format!("{there} has a {name} of somebody else's: yours is {}.", asked.name));
         }
         if !start.left_out.is_empty() {
             let (flags, program) = (start.left_out.join(", "), engine.program());
@@ -283,7 +290,7 @@ impl Stage {
             let made = self.typed(format!("{PROGRAM} --quiet image base"), false)?;
             played.push(made);
         }
-        let save = format!("{PROGRAM} --yes image save --output {archive} {ours}");
+        let save = format!("{PROGRAM} --yes image save --output {archive} {}", quoted(ours));
         let saved = self.typed(save, false)?;
         if saved.done.exit != 0 {
             return Ok(false);
@@ -309,7 +316,7 @@ impl Stage {
             return Ok(Ok(asked.image.clone()));
         }
         let or_base = if asked.or_base { " --or-base" } else { "" };
-        let line = format!("{PROGRAM} image pull{or_base} {}", drive::quoted(&asked.image));
+        let line = format!("{PROGRAM} image pull{or_base} {}", quoted(&asked.image));
         let pulled = self.typed(line, false)?;
         let name = pulled.done.output.trim().lines().last().unwrap_or_default().to_owned();
         let good = pulled.done.exit == 0;
@@ -327,11 +334,7 @@ impl Stage {
         let world = self.world_mut();
         world.bound.retain(|known| known.name != name);
         world.foreign.retain(|known| known.name != name);
-        world.foreign.push(Foreign {
-            name: name.to_owned(),
-            there: asked.name.clone(),
-            engine,
-        });
+        world.foreign.push(Foreign { name: name.to_owned(), there: asked.name.clone(), engine });
         world.bound.push(Bound {
             name: name.to_owned(),
             id,
@@ -353,14 +356,6 @@ impl Stage {
 
     fn cannot_be_reached(&mut self) {
         self.driving().into_iter().for_each(|driving| driving.unreachable = true);
-    }
-
-    fn words(&self, text: &str) -> Result<Vec<String>> {
-        let parsed = Line::parse(text).map_err(crate::error::Error::new)?;
-        let variables = self.world().variables();
-        let value =
-            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
-        Ok(parsed.words(value).split_off(1))
     }
 }
 

@@ -139,7 +139,8 @@ pub fn installed(grammar: &dyn Grammar) -> Result<Vec<(Lesson, usize)>> {
 }
 
 /// The lesson in one of these languages, the best first, if it is translated; which one it is.
-/// A translation that differs from its original is not played: the second value says so.
+/// A translation that differs from its original, or cannot be read, is not played: the
+/// second value says so.
 pub fn in_language(
     lesson: &Lesson,
     wanted: &[String],
@@ -147,7 +148,10 @@ pub fn in_language(
 ) -> (Option<(Lesson, String)>, Option<String>) {
     for language in wanted {
         let Some((path, text)) = translated_text(lesson, language) else { continue };
-        let (text, mut faults) = text;
+        let (text, mut faults) = match text {
+            Ok(text) => text,
+            Err(error) => return (None, Some(error.to_string())),
+        };
         let (mut found, read_faults) = read(&path, &text);
         faults.extend(read_faults);
         faults.extend(review::review(&found, grammar));
@@ -166,17 +170,23 @@ pub fn in_language(
     (None, None)
 }
 
-fn translated_text(lesson: &Lesson, language: &str) -> Option<(String, (String, Vec<Fault>))> {
+/// What [`source::text`] gives.
+type Text = (String, Vec<Fault>);
+
+/// Where the translation is, and its text, if there is one.
+fn translated_text(lesson: &Lesson, language: &str) -> Option<(String, Result<Text>)> {
     if lesson.embedded {
         let known = EMBEDDED.iter().find(|known| lesson.path.contains(known.directory))?;
         let (_, text) = known.translations.iter().find(|(known, _)| *known == language)?;
         let path = format!("lessons/{}/lesson.{language}.md", known.directory);
-        return Some((path, ((*text).to_owned(), Vec::new())));
+        return Some((path, Ok(((*text).to_owned(), Vec::new()))));
     }
     let original = Path::new(&lesson.path);
     source::language(Path::new(original.file_name()?)).filter(|language| language.is_empty())?;
     let path = original.with_file_name(format!("lesson.{language}.md"));
-    Some((path.to_string_lossy().into_owned(), source::text(&path).ok()?))
+    // One that is there and cannot be read is no lesson without a translation.
+    let there = path.symlink_metadata().is_ok();
+    there.then(|| (path.to_string_lossy().into_owned(), source::text(&path)))
 }
 
 /// Every translation that lies beside a lesson's file, with all that is wrong with it.

@@ -13,6 +13,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::error::{Context, Error, Result};
+use crate::shell::in_quotes;
 use crate::step::Step;
 use crate::ui::columns;
 
@@ -84,7 +85,7 @@ fn by_its_own_name(line: &str, program: &Path) -> String {
     if program.file_name().is_none_or(|name| name == known) {
         return line.to_owned();
     }
-    let path = format!("'{}'", program.to_string_lossy().replace('\'', r"'\''"));
+    let path = in_quotes(&program.to_string_lossy());
     let named = |word: &str| match word.strip_suffix(known) {
         Some(before) if before.is_empty() || before.ends_with('(') => format!("{before}{path}"),
         _ => word.to_owned(),

@@ -141,6 +141,7 @@ pub fn rehearse(
         }
         Ok(())
     })();
-    player.end()?;
-    played.map(|()| rehearsal)
+    // What went wrong first is what is told.
+    let ended = player.end();
+    played.and(ended).map(|_| rehearsal)
 }

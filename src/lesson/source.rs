@@ -89,11 +89,21 @@ pub fn files_in(top: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
                     .said("there are more than a hundred, or more than a megabyte of them")
                     .hint("A lesson keeps only what its steps need beside lesson.md."));
             }
-            files.push((name.to_owned(), fs::read(&path).tried(|| format!("read({path:?})"))?));
+            files.push((name.to_owned(), whole(&path, metadata.len())?));
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// A file that had so many bytes just now, and may have become another since.
+fn whole(path: &Path, length: u64) -> Result<Vec<u8>> {
+    let mut options = fs::OpenOptions::new();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let file = options.open(path).tried(|| format!("open({path:?}, O_NOFOLLOW)"))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).tried(|| format!("read({path:?})"))?;
+    Ok(bytes)
 }
 
 /// `lesson.de.md` is in `de`; `lesson.md` in no language that it names. `None` for what is no lesson's text.
@@ -105,17 +115,27 @@ pub fn language(name: &Path) -> Option<&str> {
     }
 }
 
-/// Who else than root and we could change a lesson: for root, who must not be led by others.
+/// Who else than root and we could change a lesson, or what its steps need: for root, who must
+/// not be led by others.
 pub fn changeable(path: &Path) -> Option<String> {
     let us = rustix::process::geteuid();
     if !us.is_root() {
         return None;
     }
     let file = file_of(path);
-    let directory = file.parent().unwrap_or(Path::new("."));
-    let places = [directory, &file];
+    let directory = file.parent().filter(|above| !above.as_os_str().is_empty());
+    let mut places = vec![directory.unwrap_or(Path::new(".")).to_owned(), file.clone()];
+    if path.is_dir() {
+        match files_in(path) {
+            Ok(files) => places.extend(files.iter().flat_map(|(name, _)| {
+                let within = name.ancestors().filter(|part| !part.as_os_str().is_empty());
+                within.map(|part| path.join(part)).collect::<Vec<_>>()
+            })),
+            Err(error) => return Some(error.to_string()),
+        }
+    }
     places.into_iter().find_map(|place| {
-        let metadata = fs::metadata(place).ok()?;
+        let metadata = fs::metadata(&place).ok()?;
         let (owner, mode) = (metadata.uid(), metadata.mode());
         if owner != us.as_raw() {
             return Some(format!("{} belongs to uid {owner}", place.display()));
@@ -137,6 +157,34 @@ mod tests {
         assert_eq!(of("lesson.pt_BR.md").as_deref(), Some("pt_BR"));
         assert_eq!(of("lesson.css"), None);
         assert_eq!(of("site/lesson.md"), None);
+    }
+
+    /// A Dockerfile or a script beside the text is performed, too.
+    #[test]
+    fn what_others_can_change_beside_a_lesson_counts() {
+        use std::os::unix::fs::PermissionsExt;
+        if !rustix::process::geteuid().is_root() {
+            return; // Whoever is not root is led by nobody's files but those they name.
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let (site, page) = (directory.path().join("site"), directory.path().join("site/page"));
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+        };
+        fs::create_dir(&site).expect("made");
+        for file in [&directory.path().join("lesson.md"), &page] {
+            fs::write(file, "x").expect("written");
+            mode(file, 0o644);
+        }
+        mode(directory.path(), 0o755);
+        mode(&site, 0o755);
+        assert_eq!(changeable(directory.path()), None);
+        for (path, good, bad) in [(&page, 0o644, 0o666), (&site, 0o755, 0o777)] {
+            mode(path, bad);
+            let why = changeable(directory.path()).expect("others may write");
+            assert!(why.starts_with("others may write"), "{why}");
+            mode(path, good);
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub fn trial(lesson: &Lesson) -> Result<Vec<Tried>> {
     let mut player = Player::silent(lesson)?;
     let mut tried = Vec::new();
     if let Some((reason, _)) = player.lacks() {
+        player.end()?;
         let with = || Judgement { verdict: Verdict::Untestable, evidence: reason.clone() };
         let all = lesson.claims();
         return Ok(all

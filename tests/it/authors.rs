@@ -257,6 +257,19 @@ fn a_translation_is_held_against_its_original() {
     }
 }
 
+/// A translation that is there and cannot be read is told, not taken for none.
+#[test]
+fn a_translation_that_cannot_be_read_is_told() {
+    let uth = Uth::new();
+    let directory = uth.home().join("42-both");
+    std::fs::create_dir_all(directory.join("lesson.de.md")).unwrap();
+    std::fs::copy(format!("{HERE}/good.md"), directory.join("lesson.md")).unwrap();
+    let path = directory.to_str().unwrap();
+    let ran = uth.run(["lesson", path, "--lang", "de", "--dry-run"]).ok();
+    assert!(ran.stderr.contains("The translation is not played"), "{}", ran.whole());
+    assert!(ran.stderr.contains("EISDIR"), "{}", ran.whole());
+}
+
 /// Which language is played: what was asked for, else what the locale says.
 #[test]
 fn lesson_0_is_played_in_german() {

@@ -191,6 +191,10 @@ fn without_programs_and_engines_it_says_so_and_goes_on() {
     let lsns = fact(&said, "Programs", "lsns");
     assert_eq!(lsns["ok"], false, "{lsns}");
     assert!(lsns["reason"].as_str().unwrap().starts_with("lsns is not installed"), "{lsns}");
+    // Whatever a lesson asks for has a package that can be named (on a distribution we know).
+    let lessons = said["lessons"].to_string();
+    assert!(lessons.contains("tool:ss") && lessons.contains("tool:busybox"), "{lessons}");
+    assert!(!lessons.contains("install the package that has"), "{lessons}");
 }
 
 /// No certificates, no resolver: reasons, and nothing else breaks.

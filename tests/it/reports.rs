@@ -188,3 +188,22 @@ fn a_class_is_one_table() {
     uth.run(["lesson", "reports", empty.to_str().unwrap()]).one_error(1);
     uth.run(["lesson", "reports", "/nowhere"]).one_error(1);
 }
+
+/// A report is anybody's file: what is in it, and what it is called, is not believed.
+#[test]
+fn a_report_can_say_anything() {
+    let uth = Uth::new();
+    let (lesson, directory) = (small(&uth), reports(&uth));
+    let first = directory.join("first.json");
+    uth.run(["lesson", &lesson, "--trust", "--report", first.to_str().unwrap()]).exits(3);
+    let mut wrong = read(&first);
+    (wrong["asked"], wrong["right"]) = (json!(u64::MAX), json!(u64::MAX));
+    std::fs::write(directory.join("second.json"), wrong.to_string()).unwrap();
+    std::fs::write(directory.join("third.json"), wrong.to_string()).unwrap();
+    wrong["claims"] = json!([{ "id": "so", "verdict": "per\u{1b}[31mhaps" }]);
+    std::fs::write(directory.join("perhaps\u{1b}[31m.json"), wrong.to_string()).unwrap();
+    let ran = uth.run(["lesson", "reports", directory.to_str().unwrap()]).ok();
+    assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.whole());
+    assert!(ran.stderr.contains("broken report"), "{}", ran.whole());
+    assert_eq!(ran.stdout.matches("third.json").count(), 1, "{}", ran.whole());
+}

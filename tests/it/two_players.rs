@@ -165,3 +165,35 @@ fn lesson_env_asks_which_of_two_players() {
     assert!(one.ok().stdout.contains("export lesson_id='lesson1-bbbbbb'"));
     assert!(own.ok().stdout.contains("export lesson_id='lesson1-aaaaaa'"));
 }
+
+/// What `lesson env` prints is performed: from a directory that others could have prepared
+/// (/tmp/under-the-hood-UID, say) nothing is believed, neither a player nor a container.
+#[test]
+fn nothing_is_read_where_others_could_have_written_it() {
+    let uth = Uth::new();
+    let run = uth.home().join("run");
+    std::fs::create_dir_all(run.join("containers")).unwrap();
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let us = child.id();
+    let stat = std::fs::read_to_string(format!("/proc/{us}/stat")).unwrap();
+    let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap();
+    let session = format!(
+        r#"{{"pid": {us}, "start": {start}, "scope": "lesson1-aaaaaa", "variables": [["x; false", ""]]}}"#
+    );
+    std::fs::write(run.join("lesson-aaaaaa.json"), session).unwrap();
+    let record = format!(
+        r#"{{"id": "0123456789ab", "name": "box", "pid": {us}, "start": {start}, "shim": 1, "image": "base",
+            "command": [], "hostname": "box", "env": [], "created": 1}}"#
+    );
+    std::fs::write(run.join("containers/0123456789ab.json"), record).unwrap();
+    assert!(uth.run(["lesson", "env"]).ok().stdout.contains("x; false"), "it is read at all");
+    std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let all = [["lesson", "env"].as_slice(), &["stop", "-t", "0", "box"]].map(|args| uth.run(args));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for ran in all {
+        let code = ran.code.unwrap();
+        let ran = ran.one_error(code);
+        assert!(ran.stderr.contains("others may write in it"), "{}", ran.whole());
+    }
+}

@@ -20,6 +20,7 @@ use crate::kernel::namespace::{Census, Holder, Kind};
 use crate::kernel::netlink::links::Link;
 use crate::kernel::process::path_text;
 use crate::kernel::security::Security;
+use crate::ui::table::printable;
 use crate::ui::{Screen, Style};
 
 /// The containers, with what is read of each.
@@ -62,7 +63,7 @@ impl<'a> Wide<'a> {
             if at > 0 {
                 screen.out("")?;
             }
-            let label = row.seen.verdict.owner.label();
+            let label = printable(&row.seen.verdict.owner.label());
             screen.out(&screen.paint(&label, Style::Heading))?;
             for (name, value) in self.lines(row, joined, &nets) {
                 line(screen, name, &value)?;

@@ -19,6 +19,7 @@ use crate::cli::lesson::{Lesson as LessonArgs, LessonCommand};
 use crate::cli::{Cli, Global};
 use crate::error::{Error, Result};
 use crate::lesson::{Grammar, library, notebook, perform, progress, report, session};
+use crate::shell::in_quotes;
 use crate::step::Step;
 use crate::ui::Screen;
 
@@ -93,14 +94,10 @@ fn reset(wanted: &str, global: &Global, screen: &mut Screen) -> Result<u8> {
 fn env(run: Option<&str>, screen: &mut Screen) -> Result<u8> {
     let mut lines = Vec::new();
     for (name, value) in session::find(run)?.variables {
-        lines.push(format!("export {name}={}", quoted(&value)));
+        lines.push(format!("export {name}={}", in_quotes(&value)));
     }
     let path = perform::search_path(&perform::own_program()?);
-    lines.push(format!("export PATH={}", quoted(&path.to_string_lossy())));
+    lines.push(format!("export PATH={}", in_quotes(&path.to_string_lossy())));
     screen.out(&lines.join("\n"))?;
     Ok(0)
-}
-
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
 }

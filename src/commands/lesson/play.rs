@@ -93,7 +93,11 @@ pub(super) fn play(
     if let Some(notebook) = &notebook {
         keep(notebook, record, &end, screen)?;
     }
-    let (judged, end) = (judged?, end?);
+    // What went wrong first is the error; what could not be undone then is told beside it.
+    if let (Err(_), Err(left)) = (&end, &judged) {
+        screen.warn(&left.to_string());
+    }
+    let (end, judged) = (end?, judged?);
     tell_marked(&marked, screen)?;
     if let Some(file) = &args.report {
         let at = match end {
@@ -165,7 +169,7 @@ pub(super) fn in_language(
     let (found, differs) = library::in_language(lesson, &wanted, &Clap);
     if let Some(why) = differs {
         screen.warn(&format!(
-            "The translation is not played, since it is not the same lesson: {why}. `under-the-hood lesson check` tells all."
+            "The translation is not played, since it is not the same lesson, or cannot be read: {why}. `under-the-hood lesson check` tells all."
         ));
     } else if let (Some(said), None) = (said, &found) {
         screen.note(&format!(

@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 use super::{COMMAND, Verdict, identity};
 use crate::kernel::cgroup::Quota;
 use crate::kernel::cgroup::limit::{self, Limits, must_ask_systemd};
+use crate::shell::quoted;
 
 /// Where a controller lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Cgroups {
         if rustix::process::geteuid().is_root() {
             return not_writable(at);
         }
-        let program = identity::quoted(&identity::program().to_string_lossy());
+        let program = quoted(&identity::program().to_string_lossy());
         let own_user_manager = Path::new("/run/systemd/system").exists();
         let systemd = "systemd-run --user --scope -p Delegate=yes";
         let sudo = identity::sudo_hint(COMMAND);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{COMMAND, Verdict, tools};
 use crate::kernel::capability;
+use crate::shell::quoted;
 
 /// Our credentials, as far as they decide what can be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,15 +108,6 @@ fn with_sudo(command: &str) -> String {
         return format!("su -c {}", quoted(command));
     }
     format!("sudo {command}")
-}
-
-/// As a shell takes it.
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// How newuidmap or newgidmap may do what it does (`setuid root`, or a file

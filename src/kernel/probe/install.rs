@@ -58,6 +58,14 @@ pub fn installs(os: &OsRelease) -> Vec<Way> {
     all.collect()
 }
 
+/// What installs an engine on this machine, as one line; none where no family is known.
+pub(super) fn here(engine: Engine, os: &OsRelease) -> Option<String> {
+    let family = tools::family(os).filter(|_| ENGINES.contains(&engine))?;
+    let commands = commands(engine, family, os.get("VERSION_CODENAME"));
+    let commands = commands.iter().map(|command| identity::privileged(command));
+    Some(commands.collect::<Vec<_>>().join(" && "))
+}
+
 fn commands(engine: Engine, family: Family, codename: Option<&String>) -> Vec<String> {
     use Engine::{Containerd, Docker, Incus, Lxc};
     let packages = match (engine, family) {
@@ -126,6 +134,19 @@ mod tests {
         assert!(ways[5..].iter().all(|way| !way.here && !way.commands.is_empty()));
         let all: Vec<_> = ways.iter().flat_map(|way| &way.commands).collect();
         assert!(all.iter().all(|command| !command.to_lowercase().contains("desktop")));
+    }
+
+    /// What doctor says of an engine that is missing is what it says of installing it.
+    #[test]
+    fn an_engine_that_is_missing_is_installed_in_the_same_way() {
+        let line = |id: &str, like: &str, engine| here(engine, &os(id, like, ""));
+        let rocky = line("rocky", "rhel centos fedora", Engine::Docker).unwrap();
+        assert!(rocky.contains("docker-ce.repo") && rocky.contains(" && "), "{rocky}");
+        assert!(!rocky.contains("moby-engine"), "{rocky}");
+        assert!(line("ol", "fedora", Engine::Docker).unwrap().contains("docker-ce"));
+        assert!(line("debian", "", Engine::Podman).unwrap().contains("apt-get install podman"));
+        assert_eq!(line("plan9", "", Engine::Docker), None);
+        assert_eq!(line("debian", "", Engine::Nspawn), None);
     }
 
     /// How root's rights are got stands around them, and differs.

@@ -32,6 +32,7 @@ pub use userns::{Liked, Where, try_start};
 
 use crate::error::{Context, Exit, Result};
 use crate::kernel::host;
+use crate::shell::quoted;
 use userns::FileSystem;
 
 /// Stands in a fix where the reader's own command goes.
@@ -272,7 +273,7 @@ impl Facts {
 /// Whether this machine fulfils `need`; the fix runs the command again that the
 /// reader has just typed.
 pub fn check(need: &Need, facts: &Facts) -> Verdict {
-    let typed: Vec<_> = std::env::args().skip(1).map(|arg| identity::quoted(&arg)).collect();
+    let typed: Vec<_> = std::env::args().skip(1).map(|arg| quoted(&arg)).collect();
     check_for(need, facts, &typed.join(" "))
 }
 

@@ -24,7 +24,8 @@ pub(super) enum Family {
 /// os-release(5), by keys.
 pub type OsRelease = BTreeMap<String, String>;
 
-/// A program and its package on Debian, Fedora, Arch, Alpine and openSUSE.
+/// A program and its package on Debian, Fedora, Arch, Alpine and openSUSE. How engines are
+/// installed is more than a package: see [`super::install`].
 type Package = (&'static str, [&'static str; 5]);
 
 const PACKAGES: &[Package] = &[
@@ -37,6 +38,8 @@ const PACKAGES: &[Package] = &[
     ("findmnt", ["util-linux", "util-linux", "util-linux", "util-linux", "util-linux"]),
     ("mount", ["mount", "util-linux", "util-linux", "util-linux", "util-linux"]),
     ("ip", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2"]),
+    ("ss", ["iproute2", "iproute", "iproute2", "iproute2-ss", "iproute2"]),
+    ("busybox", ["busybox-static", "busybox", "busybox", "busybox-static", "busybox-static"]),
     ("pasta", ["passt", "passt", "passt", "passt", "passt"]),
     ("slirp4netns", ["slirp4netns", "slirp4netns", "slirp4netns", "slirp4netns", "slirp4netns"]),
     ("hostname", ["hostname", "hostname", "inetutils", "net-tools", "hostname"]),
@@ -48,13 +51,7 @@ const PACKAGES: &[Package] = &[
     ("newgidmap", ["uidmap", "shadow-utils", "shadow", "shadow-uidmap", "shadow"]),
     ("strace", ["strace", "strace", "strace", "strace", "strace"]),
     ("uname", ["coreutils", "coreutils", "coreutils", "coreutils", "coreutils"]),
-    ("docker", ["docker.io", "moby-engine", "docker", "docker", "docker"]),
-    ("ctr", ["containerd", "containerd", "containerd", "containerd-ctr", "containerd-ctr"]),
-    ("containerd", ["containerd", "containerd", "containerd", "containerd", "containerd"]),
-    ("podman", ["podman", "podman", "podman", "podman", "podman"]),
-    ("lxc-start", ["lxc", "lxc", "lxc", "lxc", "lxc"]),
     ("lxd", ["lxd", "lxd", "lxd", "lxd", "lxd"]),
-    ("incus", ["incus", "incus", "incus", "incus", "incus"]),
     (
         "systemd-nspawn",
         ["systemd-container", "systemd-container", "systemd", "systemd", "systemd-container"],
@@ -142,7 +139,8 @@ pub(super) fn family(os: &OsRelease) -> Option<Family> {
     ids.iter().flat_map(|ids| ids.split_whitespace()).find_map(|id| match id {
         "debian" | "ubuntu" => Some(Family::Debian),
         "fedora" => Some(Family::Fedora),
-        "rhel" | "centos" => Some(Family::Rhel),
+        // Oracle's, which says only that it is like Fedora.
+        "rhel" | "centos" | "ol" => Some(Family::Rhel),
         "arch" => Some(Family::Arch),
         "alpine" => Some(Family::Alpine),
         "suse" | "opensuse" => Some(Family::Suse),

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::driving::Foreign;
 use super::model::Claim;
+
 use crate::container::scope;
 use crate::effect::Driven;
 use crate::http;
@@ -73,6 +74,7 @@ pub type Answer = Result<Finding, Unknown>;
 
 /// Whether a claim is true here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is.
     Holds,

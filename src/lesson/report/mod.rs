@@ -57,7 +57,7 @@ pub struct Verdicts {
     /// Its id.
     pub id: String,
     /// `holds`, `does-not-hold`, `untestable`.
-    pub verdict: String,
+    pub verdict: Verdict,
 }
 
 /// The kind of machine, as far as it explains verdicts.
@@ -94,10 +94,7 @@ impl Report {
     /// Of a lesson that has ended.
     pub fn new(name: Option<&str>, lesson: &Lesson, course: Course, judged: &[Judged]) -> Self {
         let number = lesson.number.filter(|_| lesson.embedded);
-        let verdict = |judged: &Judged| Verdicts {
-            id: judged.id.clone(),
-            verdict: judged.verdict.word().to_owned(),
-        };
+        let verdict = |judged: &Judged| Verdicts { id: judged.id.clone(), verdict: judged.verdict };
         Self {
             kind: KIND.to_owned(),
             name: name.map(str::to_owned),
@@ -117,7 +114,7 @@ impl Report {
 
     /// How many of its claims have this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.claims.iter().filter(|claim| claim.verdict == verdict.word()).count()
+        self.claims.iter().filter(|claim| claim.verdict == verdict).count()
     }
 }
 

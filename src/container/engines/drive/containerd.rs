@@ -35,8 +35,7 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
                 let bytes = bytes(value).ok_or_else(|| format!("--memory {value} is no size"))?;
                 say(&["--memory-limit", &bytes.to_string()])
             }
-            ("--cap-add", value) => say(&["--cap-add", &format!("CAP_{value}")]),
-            ("--cap-drop", value) => say(&["--cap-drop", &format!("CAP_{value}")]),
+            ("--cap-add" | "--cap-drop", value) => say(&[flag, &capability(value)?]),
             ("--tmpfs", value) => {
                 say(&["--mount", &format!("type=tmpfs,src=tmpfs,dst={value},options=rw")])
             }
@@ -50,6 +49,17 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     }
     words.extend(say(&[with.image, &asked.name]));
     words.extend(asked.command.iter().cloned());
-    left_out.retain(|flag| !flag.starts_with("--hostname"));
     Ok(Start { lines: vec![line(&words)], left_out })
+}
+
+/// `ctr` takes one name at a time, with its prefix, as the kernel's headers write it.
+fn capability(name: &str) -> Result<String, String> {
+    let upper = name.to_ascii_uppercase();
+    let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    match name {
+        "ALL" => {
+            Err("`ctr run` adds and drops capabilities by their names, not all at once".to_owned())
+        }
+        name => Ok(format!("CAP_{name}")),
+    }
 }

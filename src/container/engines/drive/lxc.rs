@@ -9,6 +9,7 @@ use super::asked::bytes;
 use super::{Asked, Start, With, line};
 use crate::kernel::driven::LABEL;
 use crate::kernel::user;
+use crate::shell::quoted;
 
 /// What the distribution's package says is common to all containers.
 const COMMON: &str = "/usr/share/lxc/config/common.conf";
@@ -16,10 +17,10 @@ const COMMON: &str = "/usr/share/lxc/config/common.conf";
 pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
     let (name, roots, image) = (&asked.name, with.roots, with.image);
     let last = image.rsplit('/').next().unwrap_or(image);
-    let lower = format!("{roots}/{}", last.replace([':', '@'], "-"));
-    let upper = format!("{roots}/{name}/upper");
-    let mut settings =
-        vec![format!("lxc.rootfs.path=overlay:{lower}:{upper}"), "lxc.net.0.type=empty".to_owned()];
+    // As a shell takes them: the variable of the lesson's directory is its to fill in.
+    let lower = format!("{roots}/{}", quoted(&last.replace([':', '@'], "-")));
+    let upper = format!("{roots}/{}/upper", quoted(name));
+    let mut settings = vec!["lxc.net.0.type=empty".to_owned()];
     if let Some(label) = with.label {
         settings.push(format!("lxc.environment={LABEL}={label}"));
     }
@@ -47,7 +48,8 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
                 ));
             }
             ("--memory-swap", value) if asked.flag("--memory") == Some(value) => {
-                let bytes = bytes(value).unwrap_or_default();
+                let bytes =
+                    bytes(value).ok_or_else(|| format!("--memory-swap {value} is no size"))?;
                 settings.push(limit(
                     &format!("memory.memsw.limit_in_bytes={bytes}"),
                     "memory.swap.max=0",
@@ -77,25 +79,24 @@ pub fn start(asked: &Asked, with: With<'_>) -> Result<Start, String> {
             (flag, value) => left_out.push(format!("{flag} {value}")),
         }
     }
-    let mut words: Vec<String> =
-        ["lxc-start", "-n", name, "-f", COMMON].map(str::to_owned).to_vec();
+    let mut words = Vec::new();
     for setting in settings {
         words.extend(["-s".to_owned(), setting]);
     }
     words.push("--".to_owned());
     words.extend(asked.command.iter().cloned());
+    let (name, image) = (quoted(name), quoted(image));
     let unpack = format!("under-the-hood --quiet image unpack {image} {lower} >/dev/null");
-    let unpack = match image {
+    let unpack = match with.image {
         "base" => format!("{{ under-the-hood --quiet image base >/dev/null; {unpack}; }}"),
         _ => unpack,
     };
     let lines = vec![
         format!("test -d {lower} || {unpack}"),
         format!("mkdir -p {upper}"),
-        // The variable of the lesson's directory is the shell's to fill in.
-        line(&words).replace(
-            &format!("'lxc.rootfs.path=overlay:{lower}:{upper}'"),
-            &format!("lxc.rootfs.path=overlay:{lower}:{upper}"),
+        format!(
+            "lxc-start -n {name} -f {COMMON} -s lxc.rootfs.path=overlay:{lower}:{upper} {}",
+            line(&words)
         ),
     ];
     Ok(Start { lines, left_out })

@@ -22,6 +22,7 @@ use crate::kernel::driven;
 use crate::kernel::namespace::of_process;
 use crate::kernel::probe::{self, Facts, Need, Verdict};
 use crate::kernel::process;
+use crate::shell::quoted;
 
 /// How long an engine may take to say what it is asked.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -57,6 +58,7 @@ pub fn start(engine: Driven, asked: &Asked, with: With<'_>) -> Result<Start, Str
 
 /// The command lines that end a container and remove it.
 pub fn stop(engine: Driven, name: &str) -> Vec<String> {
+    let name = quoted(name);
     match engine {
         Driven::Docker => vec![format!("docker rm -f {name}")],
         Driven::Podman => vec![format!("podman rm -f -t 0 {name}")],
@@ -80,6 +82,7 @@ pub fn image_name(engine: Driven, given: &str) -> String {
 
 /// The line that fetches an image from its registry.
 pub fn pull(engine: Driven, image: &str) -> String {
+    let image = quoted(image);
     match engine {
         Driven::Containerd => format!("ctr image pull {image}"),
         _ => format!("{} pull {image}", engine.program()),
@@ -125,7 +128,7 @@ pub fn usable(engine: Driven) -> Verdict {
         let reason = "lxc: what its containers need of an ordinary user's machine (lxc-usernet, a delegated cgroup) is not prepared by lessons";
         return Verdict::fixable(reason, probe::sudo_hint("COMMAND"));
     }
-    match driven::program(program) {
+    match driven::trusted(program) {
         Some(_) => Verdict::Met,
         None => Verdict::missing(format!(
             "{name} runs, but its program `{program}` is in none of the machine's own directories"
@@ -162,27 +165,34 @@ pub fn choose(wanted: &str) -> Result<(Option<Driven>, Option<String>)> {
     Ok((None, Some(against.join("; "))))
 }
 
-/// Its id and its first process, by the engine's word; `None` where it runs no
-/// container of this name.
-fn said(engine: Driven, name: &str, settings: &[(String, String)]) -> Option<(String, i32)> {
-    let ask = |argv: &[&str]| driven::said(argv, settings, LIMIT).ok();
-    let (id, pid) = match engine {
+/// The id and the first process of a container that was started, by the engine's word;
+/// `None` where it has ended.
+fn said(
+    engine: Driven,
+    name: &str,
+    settings: &[(String, String)],
+) -> Result<Option<(String, i32)>> {
+    let ask = |argv: &[&str]| driven::said(argv, settings, LIMIT);
+    let of_two = |words: &str| {
+        let mut words = words.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    };
+    let said = match engine {
         Driven::Docker | Driven::Podman => {
             let format = "{{.Id}} {{.State.Pid}}";
-            let said = ask(&[engine.program(), "container", "inspect", "-f", format, name])?;
-            let (id, pid) = said.trim().split_once(' ')?;
-            (id.to_owned(), pid.to_owned())
+            of_two(&ask(&[engine.program(), "container", "inspect", "-f", format, name])?)
         }
         Driven::Containerd => {
             let said = ask(&["ctr", "task", "ls"])?;
-            let mut lines = said.lines().map(|line| line.split_whitespace());
-            let mut line = lines.find(|words| words.clone().next() == Some(name))?;
-            (line.next()?.to_owned(), line.next()?.to_owned())
+            said.lines().filter_map(of_two).find(|(id, _)| id == name)
         }
-        Driven::Lxc => (name.to_owned(), ask(&["lxc-info", "-n", name, "-pH"])?),
+        // What has ended is no longer known to LXC: that is no error.
+        Driven::Lxc => {
+            let pid = ask(&["lxc-info", "-n", name, "-pH"]).unwrap_or_default();
+            Some((name.to_owned(), pid))
+        }
     };
-    let pid = pid.trim().parse().ok().filter(|pid| *pid > 0)?;
-    Some((id, pid))
+    Ok(said.and_then(|(id, pid)| Some((id, pid.trim().parse().ok().filter(|pid| *pid > 0)?))))
 }
 
 /// A container that was started in an engine: its id and first process, by the
@@ -193,7 +203,7 @@ pub fn find(
     settings: &[(String, String)],
 ) -> Result<Option<(String, i32)>> {
     let proc = Path::new("/proc");
-    let Some((id, pid)) = said(engine, name, settings) else { return Ok(None) };
+    let Some((id, pid)) = said(engine, name, settings)? else { return Ok(None) };
     let here = |why: String| {
         Error::cannot(format!("finding {name}, a container of {}", engine.name()))
             .said(format!("its first process is pid {pid}, says the engine, {why}"))
@@ -213,15 +223,6 @@ pub fn find(
     match &verdict.owner {
         Owner::Container(found) if found.engine == expected => Ok(Some((id, pid))),
         other => Err(here(format!("but it is {}'s: {}", other.label(), verdict.evidence))),
-    }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -280,13 +281,27 @@ mod tests {
         let made = start(Driven::Containerd, &asked, with).unwrap();
         assert!(made.lines[0].contains("--memory-limit 33554432"), "{made:?}");
         assert_eq!(made.left_out, ["--pids-limit 20"]);
+        let named = Asked::parse(&words("run -d --name box --hostname box base")).unwrap();
+        let made = start(Driven::Containerd, &named, with).unwrap();
+        assert_eq!(made.left_out, ["--hostname box"], "nothing is left out silently");
+        let able = "run -d --name box --cap-add cap_sys_time --cap-drop KILL base";
+        let line = typed(Driven::Containerd, able).unwrap().remove(0);
+        assert!(line.contains("--cap-add CAP_SYS_TIME --cap-drop CAP_KILL"), "{line}");
+        assert!(typed(Driven::Containerd, "run -d --cap-drop ALL base").is_err());
         assert!(Asked::parse(&words("run -d --privileged base")).unwrap_err().contains("--priv"));
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_read_more_into_them() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("lesson=cafe"), "lesson=cafe");
+    fn no_word_means_more_to_a_shell_than_it_says() {
+        let odd = ["run", "-d", "--name", "a;b", "c;d", "true"].map(str::to_owned);
+        for engine in Driven::ALL {
+            let asked = Asked::parse(&odd).unwrap();
+            let with = With { image: &asked.image, label: None, roots: "$lesson_dir" };
+            let mut lines = start(engine, &asked, with).unwrap().lines;
+            lines.extend(stop(engine, "a;b"));
+            lines.push(pull(engine, "c;d"));
+            let bare = lines.join("\n").replace("'a;b'", "").replace("'c;d'", "");
+            assert!(!bare.contains(';'), "{}", lines.join("\n"));
+        }
     }
 }

@@ -27,11 +27,11 @@ pub(super) fn ask(client: &[String], usual: bool, until: Instant) -> Result<Vec<
     #[derive(Default)]
     struct Port {
         host_ip: String,
-        host_port: u64,
-        container_port: u64,
+        host_port: u16,
+        container_port: u16,
         protocol: String,
         /// How many ports there are in a row.
-        range: u64,
+        range: u16,
     }
     // Where it has no containers yet, merely asking would make its directories.
     if usual && !storage().is_some_and(|directory| directory.exists()) {
@@ -42,8 +42,11 @@ pub(super) fn ask(client: &[String], usual: bool, until: Instant) -> Result<Vec<
     let listed: Vec<Listed> = serde_json::from_str(&text)
         .map_err(|error| Error::new("reading what `podman ps` says").said(error))?;
     let published = |p: &Port| {
-        let of = |n| super::port(&p.host_ip, p.host_port + n, p.container_port + n, &p.protocol);
-        (0..p.range.clamp(1, 1 << 16)).map(of).collect::<Vec<_>>()
+        let of = |n| {
+            let (outside, inside) = (u64::from(p.host_port), u64::from(p.container_port));
+            super::port(&p.host_ip, outside + n, inside + n, &p.protocol)
+        };
+        (0..u64::from(p.range.max(1))).map(of).collect::<Vec<_>>()
     };
     let said = |listed: Listed| Said {
         name: listed.names.iter().flatten().find_map(|text| super::name(text)),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use super::Engine;
-use super::{COMMAND, Verdict, child, identity, tools};
+use super::{COMMAND, Verdict, child, identity, install, tools};
 use crate::error::{Context, Error, Result};
 use crate::kernel::process::Users;
 use docker::Docker;
@@ -221,12 +221,8 @@ impl Found {
             State::Ready | State::Here => Verdict::Met,
             State::Absent => {
                 let reason = format!("{name} is not installed");
-                let program = match self.engine {
-                    Engine::Nspawn => "systemd-nspawn",
-                    Engine::Lxc => "lxc-start",
-                    _ => name,
-                };
-                match tools::install(program, os) {
+                let program = if self.engine == Engine::Nspawn { "systemd-nspawn" } else { name };
+                match install::here(self.engine, os).or_else(|| tools::install(program, os)) {
                     Some(command) => Verdict::fixable(reason, command),
                     None => Verdict::missing(reason),
                 }
@@ -242,7 +238,7 @@ impl Found {
                     _ => name,
                 };
                 let there = tools::find_anywhere(daemon).is_some();
-                let start = if !there && let Some(command) = tools::install(name, os) {
+                let start = if !there && let Some(command) = install::here(self.engine, os) {
                     command
                 } else if Path::new("/run/systemd/system").exists() {
                     identity::privileged(&format!("systemctl start {name}"))

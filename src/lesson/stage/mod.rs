@@ -4,12 +4,15 @@
 //! Undoing is the watcher's work, whether it is asked to or finds the player
 //! dead: one way, so that it is the one that is tried all the time.
 
+mod left;
+
+pub use left::Left;
+
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::container::network::{connect, names, place};
+use crate::container::network::{connect, place};
 use crate::container::registry;
 use crate::effect::{Driven, Effect, Identity};
 use crate::error::{Context, Error, Result};
@@ -22,8 +25,7 @@ use crate::step::Deaf;
 use super::built::Built;
 use super::check::{self, Bound, World, start_of};
 use super::driving::Driving;
-use super::met::running;
-use super::model::{Leaves, Lesson};
+use super::model::Lesson;
 use super::own;
 use super::perform::{self, Done, Look};
 use super::review;
@@ -110,21 +112,26 @@ impl Stage {
 
     /// Performs one of our own command lines and binds the name it gives.
     pub fn own(&mut self, line: &str) -> Result<Done> {
-        let parsed = Line::parse(line).map_err(Error::new)?;
-        let variables = self.world.variables();
-        let value =
-            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
-        let words = parsed.words(value);
-        let words = words.get(1..).unwrap_or_default();
-        let done = perform::own(words, &self.world, self.look)?;
-        if let Some(name) = review::container_named(words) {
+        let words = self.words(line)?;
+        let done = perform::own(&words, &self.world, self.look)?;
+        if let Some(name) = review::container_named(&words) {
             self.bind(&name)?;
         }
-        if review::fetches(words) && done.exit == 0 {
+        if review::fetches(&words) && done.exit == 0 {
             self.world.image = done.output.lines().last().map(str::to_owned);
             self.tell_session()?;
         }
         Ok(done)
+    }
+
+    /// What stands after the program's name in one of our own lines, with the values of the
+    /// lesson's variables.
+    pub(super) fn words(&self, line: &str) -> Result<Vec<String>> {
+        let parsed = Line::parse(line).map_err(Error::new)?;
+        let variables = self.world.variables();
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, v)| v.clone());
+        Ok(parsed.words(value).split_off(1))
     }
 
     /// Has the lesson do without the network.
@@ -177,76 +184,6 @@ impl Stage {
     pub(super) fn note(&mut self, effect: Effect, identity: Identity) -> Result<()> {
         let n = self.watch.intend(&effect)?;
         self.watch.done(n, &identity)
-    }
-
-    /// What an exercise is going to leave that is there already: neither the
-    /// lesson's to remove nor an answer to the exercise.
-    pub fn there_before(&mut self, leaves: &[Leaves]) -> Vec<Left> {
-        self.world.older.clear();
-        let before = self.there(leaves);
-        let pid = |left: &Left| match left.identity {
-            Identity::Process { pid, .. } => Some(pid),
-            _ => None,
-        };
-        self.world.older = before.iter().filter_map(pid).collect();
-        before
-    }
-
-    fn there(&self, leaves: &[Leaves]) -> Vec<Left> {
-        leaves.iter().flat_map(|leaves| self.found(leaves)).collect()
-    }
-
-    /// What has appeared since: the lesson's to remove.
-    pub fn appeared(&self, leaves: &[Leaves], before: &[Left]) -> Vec<Left> {
-        self.there(leaves).into_iter().filter(|left| !before.contains(left)).collect()
-    }
-
-    /// Writes down that these go when the stage is emptied.
-    pub fn adopt(&mut self, left: &[Left]) -> Result<()> {
-        for left in left {
-            self.note(left.effect.clone(), left.identity.clone())?;
-        }
-        Ok(())
-    }
-
-    fn found(&self, leaves: &Leaves) -> Vec<Left> {
-        match leaves {
-            Leaves::Path(path) => {
-                let mut path = path.clone();
-                for (name, value) in self.world.variables() {
-                    path = path.replace(&format!("${name}"), &value);
-                }
-                let Ok(metadata) = fs::symlink_metadata(&path) else { return Vec::new() };
-                let identity = Identity::Inode { dev: metadata.dev(), ino: metadata.ino() };
-                let path = PathBuf::from(path);
-                let effect = match names::namespace_at(&path) {
-                    Some(namespace) => Effect::NetnsName { path, namespace },
-                    // Its files are not there to be removed; what is in it goes back up.
-                    None if path.join("cgroup.procs").exists() => {
-                        Effect::Cgroup { path, lent: true }
-                    }
-                    None if metadata.is_dir() => Effect::Tree { path },
-                    None => Effect::File { path },
-                };
-                vec![Left { effect, identity }]
-            }
-            Leaves::Process { command, .. } => running(&self.world, command)
-                .map(|(pid, start)| Left {
-                    effect: Effect::Process { what: command.clone() },
-                    identity: Identity::Process { pid, start },
-                })
-                .collect(),
-        }
-    }
-
-    /// Binds the names that an exercise gives to the processes it asks for, once they are
-    /// there; those that are new.
-    pub fn meet(&mut self, leaves: &[Leaves]) -> Result<Vec<Bound>> {
-        let met = self.world.meet(leaves);
-        if !met.is_empty() {
-            self.tell_session()?;
-        }
-        Ok(met)
     }
 
     /// Ends everything that the lesson has started, and begins with an empty stage.
@@ -310,47 +247,6 @@ impl Stage {
     pub(super) fn tell_session(&mut self) -> Result<()> {
         let (variables, now) = (self.world.variables(), self.now.clone());
         Session::own(self.world.scope.clone(), variables, now).write(&self.session)
-    }
-}
-
-/// Something that an exercise has left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    effect: Effect,
-    identity: Identity,
-}
-
-impl std::fmt::Display for Left {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.effect, &self.identity) {
-            (
-                Effect::File { path }
-                | Effect::Hosts { path, .. }
-                | Effect::Tree { path }
-                | Effect::NetnsName { path, .. },
-                _,
-            ) => write!(f, "{}", path.display()),
-            (Effect::Cgroup { path, .. } | Effect::Controllers { directory: path, .. }, _) => {
-                write!(f, "{}", path.display())
-            }
-            (Effect::Process { what }, Identity::Process { pid, .. }) => {
-                write!(f, "process {pid} ({what})")
-            }
-            (Effect::Labelled { engine, label, .. }, _) => {
-                write!(f, "containers of {} (lesson={label})", engine.name())
-            }
-            (Effect::Loaded { image, .. }, _) => f.write_str(image),
-            (Effect::Policy { thread, .. } | Effect::Affinity { thread, .. }, _) => {
-                write!(f, "thread {}", thread.tid)
-            }
-            (Effect::Process { what: name }, _)
-            | (
-                Effect::Veth { name, .. }
-                | Effect::Bridge { name, .. }
-                | Effect::NftTable { name, .. },
-                _,
-            ) => f.write_str(name),
-        }
     }
 }
 
