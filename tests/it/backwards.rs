@@ -12,7 +12,7 @@ use crate::player::Reader;
 
 /// Names of network namespaces, and mounts, that no other test sees: this thread
 /// and all that it starts have a /run and a network of their own.
-fn private_world() {
+pub fn private_world() {
     private_network();
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
     let script = "mount --make-rprivate / && mount -t tmpfs tmpfs /run";
@@ -21,7 +21,7 @@ fn private_world() {
 
 /// The state of the machine, one line each, with `#` for numbers that differ
 /// between two times the same is done: what there is, and how often.
-fn state(uth: &Uth) -> Vec<String> {
+pub fn state(uth: &Uth) -> Vec<String> {
     let home = uth.home().display();
     let script = format!(
         r#"
@@ -85,7 +85,7 @@ fn pids(uth: &Uth) -> String {
 
 /// Looks until the machine is as `expected`, for a few seconds at most: what was
 /// ended may take a moment to be gone. What differs.
-fn differs(uth: &Uth, expected: &[String]) -> String {
+pub fn differs(uth: &Uth, expected: &[String]) -> String {
     let begun = Instant::now();
     loop {
         let now = state(uth);

@@ -17,6 +17,7 @@ mod authors;
 mod backwards;
 mod base;
 mod build;
+mod by_keys;
 mod cgroup;
 mod cgroup_rules;
 mod chroot;

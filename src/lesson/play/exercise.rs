@@ -134,8 +134,12 @@ impl Player<'_> {
     /// Looks whether it is done, and says which of the conditions hold.
     fn done(&mut self, exercise: &Try) -> Result<bool> {
         self.stage.meet(&exercise.leaves)?;
-        let judgement = self.judge(&exercise.claim);
-        self.show_conditions(exercise)?;
+        let mut judgement = self.judge(&exercise.claim);
+        let all_hold = self.show_conditions(exercise)?;
+        // What was on its way a moment ago may be there by now: what is shown counts.
+        if all_hold && judgement.verdict == Verdict::DoesNotHold {
+            judgement = self.judge(&exercise.claim);
+        }
         if judgement.verdict != Verdict::Holds {
             self.aside("Not yet", "`h` gives a hint, `s` shows one way to do it.")?;
             return Ok(false);
@@ -144,17 +148,19 @@ impl Player<'_> {
         Ok(true)
     }
 
-    /// Which of the conditions hold, and which do not.
-    fn show_conditions(&mut self, exercise: &Try) -> Result<()> {
+    /// Which of the conditions hold, and which do not; whether all do.
+    fn show_conditions(&mut self, exercise: &Try) -> Result<bool> {
+        let mut all_hold = true;
         for check in &exercise.claim.checks {
             let judgement: Judgement = check.judge(self.stage.world());
+            all_hold &= judgement.verdict == Verdict::Holds;
             let typed = check.typed(self.stage.world());
             if let Some(page) = &mut self.page {
                 let text = page.claim("Check", "", &judgement, &[typed]);
                 self.put(&text)?;
             }
         }
-        Ok(())
+        Ok(all_hold)
     }
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
