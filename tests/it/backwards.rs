@@ -15,7 +15,10 @@ use crate::player::Reader;
 pub fn private_world() {
     private_network();
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
-    let script = "mount --make-rprivate / && mount -t tmpfs tmpfs /run";
+    // Names of others, copied with the mounts, would go when those take them back.
+    let script = "mount --make-rprivate / &&
+        cut -d ' ' -f 5 /proc/self/mountinfo | grep ^/run/netns | sort -r | xargs -r umount -l &&
+        mount -t tmpfs tmpfs /run";
     assert!(Command::new("sh").args(["-c", script]).status().unwrap().success());
 }
 

@@ -42,7 +42,7 @@ impl Playing<'_> {
             By::Second => self.in_a_second_terminal(&exercise),
         };
         let page = &self.screen.page;
-        assert_ne!(prompt, Prompt::Exercise, "{} is not done:\n{page}", exercise.claim.id);
+        assert!(!self.is_open(prompt), "{} is not done:\n{page}", exercise.claim.id);
         prompt
     }
 
@@ -83,8 +83,7 @@ impl Playing<'_> {
             assert!(page.contains(&squashed(line)), "{line} is not in: {page}");
         }
         let prompt = self.types("s");
-        self.is_done();
-        prompt
+        self.comes_to_be_done(prompt)
     }
 
     fn in_the_shell(&mut self, exercise: &Try) -> Prompt {
@@ -97,32 +96,43 @@ impl Playing<'_> {
         let prompt = self.types("exit\r");
         let page = &self.screen.page;
         assert!(page.contains("Back in the lesson."), "{page}");
-        self.is_done();
-        prompt
+        self.comes_to_be_done(prompt)
     }
 
     fn in_a_second_terminal(&mut self, exercise: &Try) -> Prompt {
         let lines = exercise.solution.join("\n");
         self.uth.sh(&format!("eval \"$($UTH lesson env)\"\n{lines}")).ok();
-        // A player that watches may have seen it already, or be about to.
-        let mut prompt = self.types("\r");
-        for _ in 0..5 {
-            if prompt != Prompt::Exercise {
+        let prompt = self.types("\r");
+        self.comes_to_be_done(prompt)
+    }
+
+    /// What was left in the background may need a moment; and a player that watches may
+    /// have seen it already, or be about to.
+    fn comes_to_be_done(&mut self, mut prompt: Prompt) -> Prompt {
+        for _ in 0..50 {
+            if !self.is_open(prompt) {
                 break;
             }
-            if self.screen.finds_its_place(&self.lesson) != Prompt::Exercise {
-                return Prompt::Other;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            prompt = self.screen.finds_its_place(&self.lesson);
+            if self.is_open(prompt) {
+                prompt = self.types("\r");
             }
-            prompt = self.types("\r");
         }
         self.is_done();
         prompt
+    }
+
+    /// Whether the same exercise is still asked for, and not the next one.
+    fn is_open(&self, prompt: Prompt) -> bool {
+        prompt == Prompt::Exercise && !self.screen.page.contains("\nTry.")
     }
 
     /// Every condition holds.
     #[track_caller]
     fn is_done(&self) {
         let page = &self.screen.page;
+        let (page, _) = page.split_once("\nTry.").unwrap_or((page, ""));
         assert!(page.contains("✓ holds"), "{page}");
         assert!(!page.contains("✗ does not hold"), "{page}");
     }

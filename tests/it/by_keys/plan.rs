@@ -53,7 +53,7 @@ pub const PLANS: [Plan; 8] = [
         back: 2,
         again: 1,
         goes: 2,
-        stops: (3, Prompt::Step, "q"),
+        stops: (2, Prompt::Step, "q"),
         truths: &[(&["less", "longer"], &["less", "longer"])],
     },
     Plan {

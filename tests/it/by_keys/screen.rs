@@ -114,6 +114,12 @@ impl Screen {
             assert_eq!(heading[2], lesson.steps.len().to_string());
             self.step_text.clear();
         }
+        // The rest of the line before, with what was typed there, is not new.
+        let rows = shown.lines().skip(1).map(|line| line.chars().count().div_ceil(80).max(1));
+        let rows = rows.sum::<usize>() + usize::from(prompt.is_some());
+        if rows > 24 {
+            eprintln!("OVERFULL {rows} {} {}\n<<<\n{shown}\n>>>", lesson.key(), self.step);
+        }
         self.page.push_str(&shown);
         self.step_text.push_str(&shown);
         (prompt.as_deref().map_or(Prompt::Ended, Prompt::of), shown)
