@@ -85,6 +85,25 @@ impl<'a> Page<'a> {
         narrowed(text, width).lines().map(|line| width_of(line).div_ceil(width).max(1)).sum()
     }
 
+    /// The text in pieces that fit the screen; mostly it is one.
+    pub fn screenfuls(&self, text: &str) -> Vec<String> {
+        let most = self.rows_at_once().saturating_sub(1);
+        if self.rows_of(text) <= most {
+            return vec![text.to_owned()];
+        }
+        let (mut pieces, mut rows) = (vec![Vec::new()], 0);
+        for line in text.split('\n') {
+            let more = self.rows_of(line).max(1);
+            if rows > 0 && rows + more > most {
+                pieces.push(Vec::new());
+                rows = 0;
+            }
+            rows += more;
+            pieces.last_mut().into_iter().for_each(|piece| piece.push(line));
+        }
+        pieces.into_iter().map(|lines| lines.join("\n")).collect()
+    }
+
     /// Lines that fit above a prompt.
     pub fn rows_at_once(&self) -> usize {
         self.screen.height().saturating_sub(2)

@@ -117,9 +117,7 @@ impl Screen {
         // The rest of the line before, with what was typed there, is not new.
         let rows = shown.lines().skip(1).map(|line| line.chars().count().div_ceil(80).max(1));
         let rows = rows.sum::<usize>() + usize::from(prompt.is_some());
-        if rows > 24 {
-            eprintln!("OVERFULL {rows} {} {}\n<<<\n{shown}\n>>>", lesson.key(), self.step);
-        }
+        assert!(rows <= 24, "{rows} rows scroll away from a screen of 24:\n{shown}");
         self.page.push_str(&shown);
         self.step_text.push_str(&shown);
         (prompt.as_deref().map_or(Prompt::Ended, Prompt::of), shown)
