@@ -81,7 +81,7 @@ pub const PLANS: [Plan; 8] = [
         back: 1,
         again: 4,
         goes: 2,
-        stops: (3, Prompt::Exercise, CTRL_D),
+        stops: (5, Prompt::Question, CTRL_D),
         truths: &[(&["unnamed"], &["unnamed"]), (&["1"], &["1"]), (&["eth0,lo"], &["lo"])],
     },
     Plan {
@@ -92,7 +92,7 @@ pub const PLANS: [Plan; 8] = [
         back: 3,
         again: 4,
         goes: 2,
-        stops: (6, Prompt::Question, "q"),
+        stops: (4, Prompt::Exercise, CTRL_D),
         truths: &[
             (&["yes"], &["yes"]),
             (&["yes"], &["yes"]),
