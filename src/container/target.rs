@@ -97,6 +97,11 @@ pub fn container(
     if matching.iter().any(|(_, found)| registered(found)) {
         matching.retain(|(_, found)| registered(found) || found.engine != Engine::UnderTheHood);
     }
+    // In a lesson its own container is meant, whoever else on this machine calls one the same.
+    let own = |found: &Found| registered(found) && meant.is_some() && found.id == meant;
+    if scope::own().is_some() && matching.iter().any(|(_, found)| own(found)) {
+        matching.retain(|(_, found)| own(found));
+    }
     match matching.as_slice() {
         [(pid, found)] => Ok(Target { pid: *pid, container: Some(found.clone()) }),
         [] => Err(not_running(text, &all, heard.silence())),
