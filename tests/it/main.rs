@@ -18,6 +18,7 @@ mod backwards;
 mod base;
 mod browser;
 mod build;
+mod by_keys;
 mod cgroup;
 mod cgroup_rules;
 mod chroot;

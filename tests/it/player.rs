@@ -1,11 +1,11 @@
 //! Lessons played by keys in a pseudo-terminal, as somebody at the keyboard does.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
-use expectrl::{Eof, Expect, Session};
+use expectrl::{Captures, Eof, Error, Expect, Needle, Session};
 
 use crate::harness::Uth;
 
@@ -16,7 +16,9 @@ pub struct Reader {
     seen: String,
 }
 
-#[allow(dead_code)] // the exercises' tests, which come after, use all of them
+/// Longer than anything takes that a player shows.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 impl Reader {
     /// All that has been shown.
     pub fn seen(&self) -> &str {
@@ -35,7 +37,6 @@ impl Reader {
         command.stdin(Stdio::inherit());
         let mut session = Session::spawn(command).unwrap();
         session.get_process_mut().set_window_size(80, rows).unwrap();
-        session.set_expect_timeout(Some(Duration::from_secs(20)));
         Self { session, seen: String::new() }
     }
 
@@ -44,18 +45,29 @@ impl Reader {
         nix::unistd::Pid::from_raw(self.session.get_process().pid().as_raw())
     }
 
+    /// Looks until it is there; not all the time, since others want the CPU.
+    fn waits(&mut self, needle: impl Needle) -> Result<Captures, Error> {
+        let begun = Instant::now();
+        loop {
+            let found = self.session.check(&needle)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(Error::ExpectTimeout);
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
     /// Waits for the first of these texts; which one it was.
     #[track_caller]
     pub fn sees_one_of(&mut self, texts: &[&str]) -> usize {
         let any: Vec<_> = texts.iter().map(|text| regex::escape(text)).collect();
-        let found = self.session.expect(expectrl::Regex(any.join("|")));
-        let found = match found {
+        let found = match self.waits(expectrl::Regex(any.join("|"))) {
             Ok(found) => found,
             Err(error) => {
-                let more = self.session.check(expectrl::Regex("(?s).+"));
-                if let Ok(more) = more {
-                    self.seen.push_str(&String::from_utf8_lossy(more.as_bytes()));
-                }
+                self.takes_the_rest();
                 panic!("{texts:?} is not shown ({error}), but:\n{}", self.tail())
             }
         };
@@ -63,6 +75,42 @@ impl Reader {
         let text = String::from_utf8_lossy(found.get(0).unwrap()).into_owned();
         self.seen.push_str(&text);
         texts.iter().position(|wanted| *wanted == text).unwrap()
+    }
+
+    /// Waits for what matches: what was shown before it, and the match; none at the end.
+    #[track_caller]
+    pub fn sees_match(&mut self, pattern: &str) -> (String, Option<String>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self.waits(expectrl::Regex(pattern)) {
+            Ok(found) => {
+                let (before, found) = (text(found.before()), text(found.get(0).unwrap()));
+                self.seen.extend([&*before, &found]);
+                (before, Some(found))
+            }
+            Err(Error::Eof) => (self.takes_the_rest(), None),
+            Err(error) => {
+                self.takes_the_rest();
+                panic!("{pattern} is not shown ({error}), but:\n{}", self.tail())
+            }
+        }
+    }
+
+    /// What has been shown beyond what was waited for.
+    fn takes_the_rest(&mut self) -> String {
+        let rest = self.session.check(expectrl::Regex("(?s).+"));
+        let rest = rest.map_or(String::new(), |rest| {
+            String::from_utf8_lossy(rest.get(0).unwrap_or_default()).into_owned()
+        });
+        self.seen.push_str(&rest);
+        rest
+    }
+
+    /// How the terminal is set: what it does with input, output and keys.
+    pub fn terminal(&mut self) -> String {
+        let handle = self.session.get_process_mut().get_raw_handle().unwrap();
+        let set = rustix::termios::tcgetattr(handle).unwrap();
+        let modes = (set.input_modes, set.output_modes, set.control_modes, set.local_modes);
+        format!("{modes:?}")
     }
 
     /// Waits for a text.
@@ -81,7 +129,7 @@ impl Reader {
     /// Waits for the end; what was shown since the last text, and how it ended.
     #[track_caller]
     pub fn ends(&mut self) -> (String, WaitStatus) {
-        let rest = self.session.expect(Eof);
+        let rest = self.waits(Eof);
         let rest = rest.unwrap_or_else(|error| panic!("it goes on ({error}):\n{}", self.tail()));
         let rest = String::from_utf8_lossy(rest.as_bytes()).into_owned();
         self.seen.push_str(&rest);

@@ -5,7 +5,7 @@ use crate::lesson::check::{Answer, Judgement, Unknown, Verdict};
 use crate::lesson::model::Predict;
 use crate::lesson::perform::Done;
 use crate::step::Step;
-use crate::ui::{Screen, Settings, Style, fold, markdown, plain, wrap};
+use crate::ui::{Screen, Settings, Style, fold, markdown, plain, width_of, wrap};
 
 /// More lines of a command's output than this are left out, so that a step fits a screen.
 const MOST_OUTPUT: usize = 19;
@@ -76,7 +76,32 @@ impl<'a> Page<'a> {
 
     /// Whether this text does not fit any more below what the reader has not gone on from.
     pub fn is_full(&self, text: &str) -> bool {
-        self.rows > 0 && self.rows + text.lines().count() + 1 > self.rows_at_once()
+        self.rows > 0 && self.rows + self.rows_of(text) + 1 > self.rows_at_once()
+    }
+
+    /// Lines on the screen: what is typed is longer than it is wide, now and then.
+    fn rows_of(&self, text: &str) -> usize {
+        let width = self.screen.width().max(1);
+        narrowed(text, width).lines().map(|line| width_of(line).div_ceil(width).max(1)).sum()
+    }
+
+    /// The text in pieces that fit the screen; mostly it is one.
+    pub fn screenfuls(&self, text: &str) -> Vec<String> {
+        let most = self.rows_at_once().saturating_sub(1);
+        if self.rows_of(text) <= most {
+            return vec![text.to_owned()];
+        }
+        let (mut pieces, mut rows) = (vec![Vec::new()], 0);
+        for line in text.split('\n') {
+            let more = self.rows_of(line).max(1);
+            if rows > 0 && rows + more > most {
+                pieces.push(Vec::new());
+                rows = 0;
+            }
+            rows += more;
+            pieces.last_mut().into_iter().for_each(|piece| piece.push(line));
+        }
+        pieces.into_iter().map(|lines| lines.join("\n")).collect()
     }
 
     /// Lines that fit above a prompt.
@@ -87,7 +112,7 @@ impl<'a> Page<'a> {
     /// A piece of text and an empty line after it.
     pub fn put(&mut self, text: &str) -> Result<()> {
         let text = narrowed(text, self.screen.width());
-        self.rows += text.lines().count() + 1;
+        self.rows += self.rows_of(&text) + 1;
         self.screen.out(&format!("{text}\n\n"))
     }
 

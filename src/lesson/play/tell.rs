@@ -105,11 +105,19 @@ impl<'a> Player<'a> {
         page.put(&text)
     }
 
-    /// Shows a piece of text; waits first where the screen is full. All that is shown comes by here.
+    /// Shows a piece of text; waits first where the screen is full, and in the middle of what
+    /// is longer than a screen. All that is shown comes by here.
     pub(super) fn put(&mut self, text: &str) -> Result<()> {
         if self.present.is_some() {
             return self.slide(text);
         }
+        match self.page.as_ref().filter(|page| page.has_keys()) {
+            Some(page) => page.screenfuls(text).iter().try_for_each(|text| self.put_once(text)),
+            None => self.put_once(text),
+        }
+    }
+
+    fn put_once(&mut self, text: &str) -> Result<()> {
         if self.turn.is_none()
             && self.page.as_ref().is_some_and(|page| page.has_keys() && page.is_full(text))
         {
@@ -121,11 +129,10 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// The same for what may be longer than a screen.
+    /// What may be longer than a screen, on a stage too.
     pub(super) fn put_long(&mut self, text: &str) -> Result<()> {
-        let most = self.page.as_ref().map_or(usize::MAX, |page| page.rows_at_once() - 1);
-        let lines: Vec<_> = text.lines().collect();
-        lines.chunks(most.max(1)).try_for_each(|lines| self.put(&lines.join("\n")))
+        let Some(page) = &self.page else { return Ok(()) };
+        page.screenfuls(text).iter().try_for_each(|text| self.put(text))
     }
 
     pub(super) fn say(&mut self, text: &str) -> Result<()> {

@@ -152,7 +152,10 @@ impl<'a> Player<'a> {
                     let played = self.stage.played(line, fence.or_ours)?;
                     let Some(Played { done, .. }) = played.last() else { continue };
                     if done.exit != fence.exit {
-                        let said = done.output.lines().last().unwrap_or_default();
+                        // The error itself, not the end of the advice below it.
+                        let lines = || done.output.lines();
+                        let error = lines().find(|line| line.starts_with("Error:"));
+                        let said = error.or(lines().last()).unwrap_or_default();
                         self.amiss.push(format!("{line}: exit code {}, {said}", done.exit));
                     }
                 }

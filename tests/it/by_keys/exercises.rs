@@ -1,0 +1,139 @@
+//! Exercises: too early, with every hint, and done in three ways.
+
+use under_the_hood::lesson::model::{Kind, Try};
+
+use super::plan::By;
+use super::reader::{Playing, blocks};
+use super::screen::{Prompt, squashed};
+
+impl Playing<'_> {
+    /// The exercise on the screen.
+    fn task(&self) -> Try {
+        let page = squashed(&self.screen.page);
+        let all = blocks(&self.lesson).filter_map(|kind| match kind {
+            Kind::Try(exercise) => Some(exercise),
+            _ => None,
+        });
+        let shown =
+            |exercise: &&Try| page.contains(&format!("Try.{}", squashed(&exercise.claim.text)));
+        let exercise = all.into_iter().find(shown);
+        exercise.unwrap_or_else(|| panic!("no exercise:\n{}", self.screen.page)).clone()
+    }
+
+    pub fn does(&mut self) -> Prompt {
+        let exercise = self.task();
+        self.screen.is_curious(Prompt::Exercise);
+        if let Some(prompt) = self.stops_here(Prompt::Exercise) {
+            return prompt;
+        }
+        let nth = self.exercises.iter().position(|id| *id == exercise.claim.id);
+        let by = match nth {
+            Some(_) => By::Solution,
+            None => self.plan.exercises[self.exercises.len() % self.plan.exercises.len()],
+        };
+        if nth.is_none() {
+            self.exercises.push(exercise.claim.id.clone());
+            self.is_too_early();
+            self.takes_every_hint();
+        }
+        let prompt = match by {
+            By::Solution => self.by_the_solution(&exercise),
+            By::Shell => self.in_the_shell(&exercise),
+            By::Second => self.in_a_second_terminal(&exercise),
+        };
+        let page = &self.screen.page;
+        assert!(!self.is_open(prompt), "{} is not done:\n{page}", exercise.claim.id);
+        prompt
+    }
+
+    /// Enter before anything is done: what is missing is said, and it does not go on.
+    fn is_too_early(&mut self) {
+        let page = self.stays("\r", Prompt::Exercise);
+        assert!(page.contains("✗ does not hold"), "nothing is said to be missing:\n{page}");
+        assert!(page.contains("Not yet."), "{page}");
+    }
+
+    /// Each hint is the lesson's and another one, until there are no more.
+    fn takes_every_hint(&mut self) {
+        let source = format!(
+            "{}/lessons/{}-{}/lesson.md",
+            env!("CARGO_MANIFEST_DIR"),
+            format_args!("{:0>2}", self.plan.lesson),
+            self.lesson.name
+        );
+        let source = std::fs::read_to_string(source).unwrap().replace("\n>", "\n");
+        let source = squashed(&source);
+        let mut hints: Vec<String> = Vec::new();
+        loop {
+            let page = squashed(&self.stays("h", Prompt::Exercise));
+            let (_, hint) = page.split_once("Hint.").unwrap_or_else(|| panic!("no hint: {page}"));
+            if hint.contains("nomore") {
+                break;
+            }
+            assert!(source.contains(hint), "this hint is not the lesson's: {hint}");
+            assert!(!hints.iter().any(|known| known == hint), "said before: {hint}");
+            hints.push(hint.to_owned());
+        }
+        assert!(!hints.is_empty(), "not a single hint");
+    }
+
+    fn by_the_solution(&mut self, exercise: &Try) -> Prompt {
+        let page = squashed(&self.stays("s", Prompt::Exercise));
+        for line in &exercise.solution {
+            assert!(page.contains(&squashed(line)), "{line} is not in: {page}");
+        }
+        let prompt = self.types("s");
+        self.comes_to_be_done(prompt)
+    }
+
+    fn in_the_shell(&mut self, exercise: &Try) -> Prompt {
+        let ready = format!("(lesson {}) $ ", self.plan.lesson);
+        let reader = &mut self.screen.reader;
+        reader.types("!").sees("Your shell").sees(&ready);
+        for line in &exercise.solution {
+            reader.types(&format!("{line}\r")).sees(&ready);
+        }
+        let prompt = self.types("exit\r");
+        let page = &self.screen.page;
+        assert!(page.contains("Back in the lesson."), "{page}");
+        self.comes_to_be_done(prompt)
+    }
+
+    fn in_a_second_terminal(&mut self, exercise: &Try) -> Prompt {
+        let lines = exercise.solution.join("\n");
+        self.uth.sh(&format!("eval \"$($UTH lesson env)\"\n{lines}")).ok();
+        let prompt = self.types("\r");
+        self.comes_to_be_done(prompt)
+    }
+
+    /// What was left in the background may need a moment; and a player that watches may
+    /// have seen it already, or be about to.
+    fn comes_to_be_done(&mut self, mut prompt: Prompt) -> Prompt {
+        for _ in 0..50 {
+            if !self.is_open(prompt) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            prompt = self.screen.finds_its_place(&self.lesson);
+            if self.is_open(prompt) {
+                prompt = self.types("\r");
+            }
+        }
+        self.is_done();
+        prompt
+    }
+
+    /// Whether the same exercise is still asked for, and not the next one.
+    fn is_open(&self, prompt: Prompt) -> bool {
+        prompt == Prompt::Exercise && !self.screen.page.contains("\nTry.")
+    }
+
+    /// Every condition holds.
+    #[track_caller]
+    fn is_done(&self) {
+        let page = &self.screen.page;
+        let (page, _) = page.split_once("\nTry.").unwrap_or((page, ""));
+        assert!(page.contains("✓ holds"), "{page}");
+        assert!(!page.contains("✗ does not hold"), "{page}");
+    }
+}
