@@ -506,6 +506,13 @@ fn a_reader_predicts_fails_is_helped_and_comes_back() {
     session.send("\r").unwrap();
     session.expect("Enter to finish").unwrap();
     session.send("\r").unwrap();
+    // What was predicted wrongly before the stop comes once more.
+    session.expect("Predictions: 0 of 1 right.").unwrap();
+    session.expect("What do you think?").unwrap();
+    session.send("1").unwrap();
+    session.expect("Right this time: 1, four").unwrap();
+    session.expect("Enter to finish").unwrap();
+    session.send("\r").unwrap();
     let end = session.expect(Eof).unwrap();
     let told = String::from_utf8_lossy(end.as_bytes()).into_owned();
     assert!(told.contains("2 of 2 claims hold"), "{told}");

@@ -128,7 +128,9 @@ fn the_first_answer_counts_and_a_later_one_does_no_harm() {
 fn wrong_predictions_are_asked_once_more_where_they_were_wrong() {
     let uth = Uth::new();
     let lesson = sums(&uth);
-    let mut reader = Reader::begins(&uth, &[&lesson, "--trust"]);
+    let notebook = uth.home().join("run.md");
+    let flags = ["--trust", "--notebook", notebook.to_str().unwrap()];
+    let mut reader = Reader::begins(&uth, &[&[lesson.as_str()], &flags[..]].concat());
     answers(&mut reader, ["2", "2", "1"]);
     reader.types("\r").sees("Predictions: 0 of 3 right.");
     reader.sees("Once more, from step 1 of 2: First").sees("How much is two and two?");
@@ -154,6 +156,10 @@ fn wrong_predictions_are_asked_once_more_where_they_were_wrong() {
     let known = &kept(&uth)[key(&lesson)];
     assert_eq!(known["score"], json!({ "given": 3, "right": 0, "open": 0 }));
     assert_eq!(known["finished"], true);
+    let page = std::fs::read_to_string(notebook).unwrap();
+    for told in ["0 of 3 predictions were right", "Right this time: 1, four.", "0 of 3 right."] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
 }
 
 /// Letters, 40 columns, nothing drawn.

@@ -114,16 +114,26 @@ fn score(record: &Record) -> String {
             text.push_str(&format!("; {count} {what}"));
         }
     }
-    let answered = record.entries.iter().filter_map(|entry| match entry {
-        Entry::Measured { hit, .. } => *hit,
-        _ => None,
-    });
-    let answered: Vec<_> = answered.collect();
+    let answered = answered(record);
     if !answered.is_empty() {
         let right = answered.iter().filter(|hit| **hit).count();
         text.push_str(&format!("; {right} of {} predictions were right", answered.len()));
     }
     text + "."
+}
+
+/// Whether each prediction was right: the first answer to a question counts, as in the
+/// reader's score, and one that was left open stays open.
+fn answered(record: &Record) -> Vec<bool> {
+    let (mut asked, mut first) = ("", std::collections::BTreeMap::new());
+    for entry in &record.entries {
+        match entry {
+            Entry::Asked { question, .. } => asked = question,
+            Entry::Measured { hit, .. } => drop(first.entry(asked).or_insert(*hit)),
+            _ => {}
+        }
+    }
+    first.into_values().flatten().collect()
 }
 
 fn verdict(judgement: &Judgement) -> (&'static str, &'static str) {

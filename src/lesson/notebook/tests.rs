@@ -58,3 +58,16 @@ fn both_forms_say_the_same_and_let_nothing_out() {
         assert!(form == Form::Html || text.contains("````text\n"), "a longer fence: {text}");
     }
 }
+
+/// Whoever goes back and answers again has not predicted better.
+#[test]
+fn the_first_answer_to_a_question_counts() {
+    let mut record = record();
+    let again: Vec<_> = record.entries[1..4].to_vec();
+    record.entries.extend(again);
+    if let Some(Entry::Measured { hit, .. }) = record.entries.last_mut() {
+        *hit = Some(true);
+    }
+    let text = Form::Markdown.render(&record);
+    assert!(text.contains("0 of 1 predictions were right"), "{text}");
+}

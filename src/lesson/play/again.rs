@@ -87,7 +87,6 @@ impl<'a> Player<'a> {
         if self.turn.is_some() {
             return Ok(());
         }
-        self.record.asked(predict, again);
         let value = again.and_then(|again| predict.choices.get(again)).map(|(_, value)| value);
         score::take(&mut self.answers, &question.key, value.map(String::as_str), &given.measured);
         let verdict = match (again, again.is_some() && again == right) {
@@ -96,6 +95,10 @@ impl<'a> Player<'a> {
             (_, false) => format!("Not this either, but {answer}."),
         };
         let told = format!("{verdict} That was measured then, and is not measured again.");
+        match again {
+            Some(_) => self.record.asked(predict, again),
+            None => self.record.aside("Once more", &predict.question),
+        }
         self.record.aside("Answer", &told);
         let Some(page) = &self.page else { return Ok(()) };
         let mut text = page.aside("Answer", &told);
