@@ -151,7 +151,11 @@ fn watched(more: &[&str]) -> String {
     reader.sees("Enter when it is done");
     // A second terminal has the name at once; and it is told once.
     let names = uth.run(["lesson", "env"]).ok();
-    assert!(names.stdout.contains(&format!("napper_pid={}", sleeper.0.id())), "{}", names.whole());
+    assert!(
+        names.stdout.contains(&format!("napper_pid='{}'", sleeper.0.id())),
+        "{}",
+        names.whole()
+    );
     std::thread::sleep(Duration::from_secs(1));
     std::fs::write(&made, "").unwrap();
     reader.sees("Done. Both conditions hold:").sees("Check 1 of 2").sees(&sleeper.evidence());

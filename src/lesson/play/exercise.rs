@@ -26,8 +26,8 @@ const NOT_YET: &str = "**Not yet.** `h` gives a hint, `s` shows one way to do it
 /// The same on a stage, where the solution should have done it.
 const FAILED: &str = "**Not yet.** The solution does not do what is asked for.";
 
-/// How long a solution may take to have its effect.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a solution may take at most to have its effect.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Player<'_> {
     /// Poses the task, or plays its solution where nobody is there.
@@ -96,14 +96,16 @@ impl Player<'_> {
     /// What a shell left running in the background may need a moment to get there.
     fn settled(&mut self, exercise: &Try) -> Result<()> {
         let begun = Instant::now();
-        loop {
+        for _ in 0..100 {
             self.stage.meet(&exercise.leaves)?;
             let holds = self.judge(&exercise.claim).verdict == Verdict::Holds;
+            // A check may take its time.
             if holds || begun.elapsed() > PATIENCE {
-                return Ok(());
+                break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        Ok(())
     }
 
     fn by_hand(&mut self, exercise: &Try) -> Result<()> {
