@@ -90,14 +90,14 @@ pub(super) fn play(
     let end = player.play(from);
     let (record, marked, (run, fresh)) = (player.record(), player.marked(), player.run_so_far());
     let judged = player.end();
-    if let Some(notebook) = &notebook {
-        keep(notebook, record, &end, screen)?;
-    }
+    let kept = notebook.as_ref().map_or(Ok(()), |notebook| keep(notebook, record, &end, screen));
     // What went wrong first is the error; what could not be undone then is told beside it.
-    if let (Err(_), Err(left)) = (&end, &judged) {
-        screen.warn(&left.to_string());
+    if end.is_err() {
+        let others = [judged.as_ref().err(), kept.as_ref().err()];
+        others.into_iter().flatten().for_each(|error| screen.warn(&error.to_string()));
     }
     let (end, judged) = (end?, judged?);
+    kept?;
     tell_marked(&marked, screen)?;
     if let Some(file) = &args.report {
         let at = match end {
