@@ -30,6 +30,9 @@ impl Playing<'_> {
     }
 
     pub fn is_asked(&mut self) -> Prompt {
+        if self.screen.page.contains("Once more, from") {
+            return self.is_asked_again();
+        }
         let (number, predict) = self.question();
         let page = squashed(&self.screen.page);
         for (choice, (text, _)) in predict.choices.iter().enumerate() {
@@ -54,6 +57,25 @@ impl Playing<'_> {
         self.pending = Some((predict, choice));
         // A number that is no choice is passed over.
         self.types(&choice.map_or("9\r".to_owned(), |choice| format!("9{}", choice + 1)))
+    }
+
+    /// At the end, what was answered wrongly comes once more; now it is answered rightly.
+    fn is_asked_again(&mut self) -> Prompt {
+        let (number, predict) = self.question();
+        let answers = &mut self.answers;
+        if self.screen.page.contains("Predictions: ") {
+            let right = answers.values().filter(|(choice, measured)| choice == measured).count();
+            let told = format!("Predictions: {right} of {} right", answers.len());
+            assert!(self.screen.page.contains(&told), "no {told:?}:\n{}", self.screen.page);
+        }
+        let (choice, measured) = answers[&number];
+        assert_ne!(choice, measured, "it was not wrong:\n{}", self.screen.page);
+        answers.insert(number, (measured, measured));
+        let prompt = self.types(&(measured + 1).to_string());
+        let told = format!("Right this time: {}, {}", measured + 1, predict.choices[measured].0);
+        let page = squashed(&self.screen.page);
+        assert!(page.contains(&squashed(&told)), "no {told:?}:\n{}", self.screen.page);
+        prompt
     }
 
     /// If the answer is on the screen: it is this machine's, and what it says of the
@@ -83,6 +105,9 @@ impl Playing<'_> {
             assert!(may_be, "lesson {}: {}", self.plan.lesson, self.screen.page);
             return;
         };
+        if let Some(choice) = choice {
+            self.answers.entry(number).or_insert((choice, right));
+        }
         let value = &predict.choices[right].1;
         assert!(
             truth.is_empty() || truth.contains(&value.as_str()),

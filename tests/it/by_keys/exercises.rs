@@ -66,7 +66,9 @@ impl Playing<'_> {
         let mut hints: Vec<String> = Vec::new();
         loop {
             let page = squashed(&self.stays("h", Prompt::Exercise));
-            let (_, hint) = page.split_once("Hint.").unwrap_or_else(|| panic!("no hint: {page}"));
+            // `Hint.`, or `Hint for check 1 of 2.`
+            let (_, hint) = page.split_once("Hint").unwrap_or_else(|| panic!("no hint: {page}"));
+            let (_, hint) = hint.split_once('.').unwrap();
             if hint.contains("nomore") {
                 break;
             }

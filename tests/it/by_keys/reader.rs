@@ -28,6 +28,8 @@ pub struct Playing<'a> {
     pub pending: Option<(Predict, Option<usize>)>,
     /// How many questions have been asked.
     pub questions: BTreeSet<usize>,
+    /// What was said of each first, and what was measured; at the end, what is said then.
+    pub answers: BTreeMap<usize, (usize, usize)>,
     /// The exercises that were done, and the last of them.
     pub exercises: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl<'a> Playing<'a> {
             done: BTreeSet::new(),
             pending: None,
             questions: BTreeSet::new(),
+            answers: BTreeMap::new(),
             exercises: Vec::new(),
         }
     }
@@ -64,6 +67,7 @@ impl<'a> Playing<'a> {
                 Prompt::Question => self.is_asked(),
                 Prompt::Exercise => self.does(),
                 Prompt::Remove => self.types("y"),
+                Prompt::Solved => self.types("\r"),
                 Prompt::More | Prompt::Other | Prompt::Ended => self.goes_on(),
             };
         }
@@ -270,6 +274,9 @@ impl<'a> Playing<'a> {
             assert!(self.done.contains(what), "lesson {}: {what} was not tried", self.plan.lesson);
         }
         assert_eq!(self.questions.len(), self.plan.truths.len(), "not every question was asked");
+        let wrong: Vec<_> =
+            self.answers.values().filter(|(said, measured)| said != measured).collect();
+        assert!(wrong.is_empty(), "what was wrong comes again at the end: {wrong:?}");
         untested
     }
 }

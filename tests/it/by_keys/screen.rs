@@ -20,6 +20,8 @@ pub enum Prompt {
     Question,
     /// An exercise is open.
     Exercise,
+    /// An exercise is done, and the reader has been told so.
+    Solved,
     /// Whether to remove what was made.
     Remove,
     /// One that wants Enter, whatever it says.
@@ -32,12 +34,13 @@ pub enum Prompt {
 const PROMPT: &str = r"[^\r\n]*(\? keys|\? y or n)";
 
 /// By what each is known, and a line of its `?`.
-const KINDS: [(Prompt, &str, &str); 6] = [
+const KINDS: [(Prompt, &str, &str); 7] = [
     (Prompt::More, "Enter for more", "go on (so does"),
     (Prompt::Step, "Enter for the next step", "back: undo this step"),
     (Prompt::Last, "Enter to finish", "check again what this step claims"),
     (Prompt::Question, "What do you think?", "leave the question unanswered"),
     (Prompt::Exercise, "s solution", "have it done for you"),
+    (Prompt::Solved, "Enter goes on", "again: undo this step"),
     (Prompt::Remove, "y or n", ""),
 ];
 
