@@ -6,6 +6,11 @@
 //! what else the machine does meets all of them. They do not do the same:
 //! runc and crun make a cgroup as well; bwrap and unshare set no seccomp
 //! filter, no limits on capabilities and no /dev of their own making.
+//!
+//! Ours is measured as cargo builds it and, where `bash .ci/release` has been
+//! run, as it is published: static, and at addresses fixed when it is linked,
+//! because it is loaded twice for each container. The promises are about what
+//! is published; what cargo builds is held to them where that is all there is.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -17,6 +22,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use under_the_hood::kernel::raw;
 
 const ROUNDS: usize = 40;
+/// The program as cargo builds it, and as `.ci/release` does.
+const BUILT: &str = "under-the-hood run, as built";
+const RELEASED: &str = "under-the-hood run, as released";
 /// The part of runc's time that ours may take, and how often the lower bound's.
 const OF_RUNC: f64 = 0.25;
 const OF_BOUND: f64 = 1.7;
@@ -70,15 +78,16 @@ fn compare() -> Result<bool, String> {
         let (least, median) = (ms(contender.times[0]), ms(contender.times[ROUNDS / 2]));
         say(&format!("  {:<34} {least:>6.1}  {median:>6.1}", contender.name));
     }
-    let ratio = |to: &str| {
-        let least = |name: &str| contenders.iter().find(|c| c.name == name).map(|c| ms(c.times[0]));
-        Some(least("under-the-hood run")? / least(to)?)
-    };
+    let least = |name: &str| contenders.iter().find(|c| c.name == name).map(|c| ms(c.times[0]));
+    let judged = if least(RELEASED).is_some() { RELEASED } else { BUILT };
     let mut holds = true;
     for (to, most) in [("runc run", OF_RUNC), ("the lower bound", OF_BOUND)] {
-        if let Some(ratio) = ratio(to) {
-            say(&format!("ours / {to:<20} {ratio:.2}   (at most {most})"));
-            holds &= ratio <= most;
+        let Some(theirs) = least(to) else { continue };
+        for ours in [BUILT, RELEASED] {
+            let Some(ratio) = least(ours).map(|ours| ours / theirs) else { continue };
+            let counts = if ours == judged { format!("at most {most}") } else { String::new() };
+            say(&format!("{ours:<31} / {to:<15} {ratio:>5.2}   {counts}"));
+            holds &= ours != judged || ratio <= most;
         }
     }
     Ok(holds)
@@ -105,7 +114,7 @@ fn works(contender: &mut Contender) -> bool {
 }
 
 fn contenders(home: &Path) -> Result<Vec<Contender>, String> {
-    let ours = env!("CARGO_BIN_EXE_under-the-hood");
+    let ours = &installed(Path::new(env!("CARGO_BIN_EXE_under-the-hood")), home, "built")?;
     let mut make = Command::new(ours);
     make.args(["run", "base", "true"]).env("UTH_HOME", home).stdout(Stdio::null());
     if !make.status().is_ok_and(|status| status.success()) {
@@ -115,9 +124,13 @@ fn contenders(home: &Path) -> Result<Vec<Contender>, String> {
     let staging = tree.with_file_name("mnt");
     let (tree, staging) = (tree.display().to_string(), staging.display().to_string());
     let bundle = bundle(home, &tree).map_err(|error| error.to_string())?;
-    let own = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
-    let list: [(&str, &[&str]); 6] = [
-        ("under-the-hood run", &[ours, "run", "--network", "none", "base", "/bin/true"]),
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let own = installed(&own, home, "bound")?;
+    let released = released().map(|path| installed(&path, home, "released")).transpose()?;
+    let released = released.unwrap_or_default();
+    let list: [(&str, &[&str]); 7] = [
+        (BUILT, &[ours, "run", "--network", "none", "base", "/bin/true"]),
+        (RELEASED, &[&released, "run", "--network", "none", "base", "/bin/true"]),
         ("the lower bound", &[&own, "--lower-bound", &tree, &staging]),
         ("unshare ... chroot", &["unshare", "-muinpC", "--fork", "chroot", &tree, "/bin/true"]),
         (
@@ -144,7 +157,29 @@ fn contenders(home: &Path) -> Result<Vec<Contender>, String> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Contender { name, command, times: Vec::new() }
     };
-    Ok(list.into_iter().map(contender).collect())
+    Ok(list.into_iter().filter(|(_, words)| !words[0].is_empty()).map(contender).collect())
+}
+
+/// A copy, as installing makes one. What a linker has just written lies in the page
+/// cache page by page, and costs a seventh more to start than what was copied, or read
+/// from the disk after a reboot, as the other contenders were.
+fn installed(program: &Path, home: &Path, name: &str) -> Result<String, String> {
+    let copy = home.join(name);
+    std::fs::copy(program, &copy).map_err(|error| format!("{}: {error}", program.display()))?;
+    Ok(copy.display().to_string())
+}
+
+/// What `.ci/release` has published last, if it has; whether that is still what
+/// the sources say, the commit tells.
+fn released() -> Option<PathBuf> {
+    let name = format!("under-the-hood-{}-linux", std::env::consts::ARCH);
+    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/publish").join(name);
+    let Ok(about) = std::fs::read_to_string(binary.with_extension("about")) else {
+        say("as released: not there; `bash .ci/release` makes it");
+        return None;
+    };
+    say(&format!("as released: {}", about.lines().next().unwrap_or_default()));
+    Some(binary)
 }
 
 fn tree(home: &Path) -> Option<PathBuf> {

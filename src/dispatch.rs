@@ -1,10 +1,11 @@
 //! From the command line to a command, and from its result to an exit code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, OnlyRun, RunFirst};
 use crate::error::Result;
 use crate::kernel::{raw, standby};
 use crate::ui::{ColorChoice, Format, Screen, Settings, guard};
@@ -20,7 +21,7 @@ pub fn main() -> ExitCode {
         Some(word) if word == guard::COMMAND => return ExitCode::from(guard::serve()),
         _ => {}
     }
-    let cli = match Cli::try_parse() {
+    let cli = match typed(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => return not_a_command(&error),
     };
@@ -37,6 +38,17 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit.code())
         }
     }
+}
+
+/// The command line, read.
+fn typed(words: Vec<OsString>) -> clap::error::Result<Cli> {
+    if words.get(1).is_some_and(|word| word == "run")
+        && let Ok(RunFirst { global, command: OnlyRun::Run(run) }) =
+            RunFirst::try_parse_from(&words)
+    {
+        return Ok(Cli { global, command: Command::Run(run) });
+    }
+    Cli::try_parse_from(words)
 }
 
 /// Help and version are results like any other; all else is said on standard error.
@@ -95,5 +107,34 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<u8, error::Error> {
         Command::Man(args) => commands::setup::man(&args, screen),
         Command::Load { kind, amount } => Ok(commands::cgroup::load(&kind, amount)),
         Command::Init => Ok(commands::container::init()), // `under-the-hood -q __init`
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `run` means does not depend on which tree of commands reads it.
+    #[test]
+    fn the_short_way_to_run_reads_what_the_long_one_reads() {
+        for line in [
+            "run base",
+            "run --network none base /bin/true",
+            "run --explain -q --format json --name x -it -v /a:/b:ro --cap-add ALL base sh -c -- -x --help",
+            "run -d --memory 64M base sleep 1 --quiet",
+            "run",
+            "run --no-such-flag base",
+            "run --help",
+            "run --version",
+        ] {
+            let words: Vec<_> =
+                ["under-the-hood"].into_iter().chain(line.split(' ')).map(OsString::from).collect();
+            let told = |read: clap::error::Result<Cli>| match read {
+                Ok(cli) => format!("{cli:?}"),
+                Err(error) => error.render().to_string(),
+            };
+            let long = told(Cli::try_parse_from(&words));
+            assert_eq!(told(typed(words)), long, "{line}");
+        }
     }
 }

@@ -39,6 +39,27 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The same where `run` comes first and is all right: for a container that is to start
+/// fast, the tree of all other commands is not made. Whatever it does not take, [`Cli`]
+/// is asked, which has the better answers.
+#[derive(Debug, Parser)]
+#[command(name = "under-the-hood", version)]
+pub struct RunFirst {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub global: Global,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: OnlyRun,
+}
+
+/// The one command of [`RunFirst`].
+#[derive(Debug, Subcommand)]
+pub enum OnlyRun {
+    /// Start a container
+    Run(Box<run::Run>),
+}
+
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]

@@ -20,7 +20,7 @@ use crate::kernel::enter::{FromInit, ToInit};
 use crate::kernel::netlink::lease;
 use crate::kernel::netlink::nft::Forward;
 use crate::kernel::netns::NET;
-use crate::kernel::op::{Slots, World, perform_all};
+use crate::kernel::op::{Op, Slots, World, perform_all};
 use crate::kernel::pidfd::PidFd;
 use crate::kernel::standby::{Standby, become_watcher};
 use crate::kernel::watcher::{Status, Watch};
@@ -170,13 +170,22 @@ fn start(
             world.watch()?.greet()?;
             observer.step(&Step { result: Some(Ok("0".to_owned())), ..become_watcher() });
         }
-        perform_all(&plan.birth, Actor::Launcher, &mut world, observer)?;
-        let process = PidFd::open(world.slots.number("pid")?)?;
         let net = joined.as_ref().map(|place| place.file.as_fd());
-        // It begins while we see to the rest out here.
         let handed: Vec<_> = net.into_iter().collect();
-        let (slots, fds) = (world.slots.clone(), vec![NET.to_owned(); handed.len()]);
-        ours.send(&ToInit::Go { ops: plan.newborn, slots, fds, told }, &handed)?;
+        let fds = vec![NET.to_owned(); handed.len()];
+        let go = |slots| ToInit::Go { ops: plan.newborn, slots, fds, told };
+        // It begins while we see to the rest out here: as soon as it is born, where
+        // nothing has to be done to it before.
+        let process = if let Some(Op::Clone(_)) = plan.birth.last() {
+            ours.send(&go(world.slots.clone()), &handed)?;
+            perform_all(&plan.birth, Actor::Launcher, &mut world, observer)?;
+            PidFd::open(world.slots.number("pid")?)?
+        } else {
+            perform_all(&plan.birth, Actor::Launcher, &mut world, observer)?;
+            let process = PidFd::open(world.slots.number("pid")?)?;
+            ours.send(&go(world.slots.clone()), &handed)?;
+            process
+        };
         perform_all(&plan.launcher, Actor::Launcher, &mut world, observer)?;
         world.fds.remove(lease::LOCK);
         drop(lock);

@@ -54,7 +54,7 @@ pub struct Plan {
     /// The launcher, while the new process is at work: registers it.
     pub launcher: Vec<Op>,
     /// The new process meanwhile: it becomes `__init`, unless the watcher has seen
-    /// to that; then it begins with its root.
+    /// to that; then it begins with its root, and goes on as far as it needs nobody.
     pub newborn: Vec<Op>,
     /// The same process, until it becomes the command.
     pub init: Vec<Op>,
@@ -65,32 +65,35 @@ pub struct Plan {
 impl Plan {
     /// The plan for a container on this machine.
     pub fn new(spec: &Spec, machine: &Machine) -> Result<Self> {
-        let root = [network::join(spec), root_file_system(spec, machine)].concat();
         let sealed = sealed(machine);
-        // The layer of what is kept is made by the launcher meanwhile.
-        let (early, late) = match !sealed.is_empty() && spec.keep.is_none() {
-            true => (root, Vec::new()),
-            false => (Vec::new(), root),
+        let root = [network::join(spec), root_file_system(spec, machine)].concat();
+        let named = identity(spec, machine);
+        let inside = [
+            kernel_file_systems(spec, machine),
+            devices(&spec.process.rights, machine),
+            scripts(spec),
+            volumes(&spec.files),
+            into_the_root(),
+            hidden(&spec.process.rights, machine),
+            workdir(&spec.process),
+            read_only(&spec.files),
+        ]
+        .concat();
+        // What needs nothing of the launcher is done while that is at work out here; but
+        // it makes the layer of what is kept, and lays the cable to the bridge.
+        let (early, late) = match &spec.network.kind {
+            _ if sealed.is_empty() || spec.keep.is_some() => {
+                (Vec::new(), [root, named, inside].concat())
+            }
+            NetworkKind::Bridge => (root, [named, inside].concat()),
+            _ => ([root, named, inside].concat(), Vec::new()),
         };
         Ok(Self {
             sealed,
             birth: birth(spec, machine)?,
             launcher: launcher(spec)?,
             newborn: [newborn(spec, machine), early].concat(),
-            init: [
-                late,
-                identity(spec, machine),
-                kernel_file_systems(spec, machine),
-                devices(&spec.process.rights, machine),
-                scripts(spec),
-                volumes(&spec.files),
-                into_the_root(),
-                hidden(&spec.process.rights, machine),
-                workdir(&spec.process),
-                read_only(&spec.files),
-                command(&spec.process, machine)?,
-            ]
-            .concat(),
+            init: [late, command(&spec.process, machine)?].concat(),
         })
     }
 
