@@ -105,8 +105,9 @@ impl Screen {
         }
     }
 
+    /// Reads on to the next prompt, whichever it is.
     #[track_caller]
-    fn reads_once(&mut self, lesson: &Lesson) -> (Prompt, String) {
+    pub fn reads_once(&mut self, lesson: &Lesson) -> (Prompt, String) {
         let (shown, prompt) = self.reader.sees_match(PROMPT);
         let shown = shown.replace("\r\n", "\n");
         let headings = Regex::new(r"(?m)^(\d+)/(\d+)  (?:\(more\) )?(.+)$").unwrap();
