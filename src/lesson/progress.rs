@@ -15,6 +15,7 @@ use crate::build::clock;
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 
+use super::check::Judged;
 use super::score::{Answers, Score};
 use super::{invoker, rehearsal};
 
@@ -53,6 +54,9 @@ pub struct Run {
     /// The questions that were answered.
     #[serde(default)]
     pub answers: Answers,
+    /// The claims that were judged, by what was found last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<Judged>,
 }
 
 impl Run {
@@ -62,16 +66,11 @@ impl Run {
 }
 
 impl Progress {
-    /// A step was reached, with these answers; so many more seconds have passed.
-    pub fn reached(&mut self, step: Option<&str>, answers: &Answers, seconds: u64) {
-        if self.at.is_none() {
-            // A lesson that was finished begins anew.
-            self.run = Run::default();
-        }
+    /// A step was reached in this run; so many more seconds have passed.
+    pub fn reached(&mut self, step: Option<&str>, run: Run, fresh: u64) {
         self.at = step.map(str::to_owned);
-        self.run.answers.clone_from(answers);
-        self.run.seconds += seconds;
-        self.played(seconds);
+        self.run = run;
+        self.played(fresh);
     }
 
     /// It was played to its end: by a reader, with these answers.

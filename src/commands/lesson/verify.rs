@@ -7,10 +7,10 @@ use crate::cli::Global;
 use crate::cli::lesson::Verify;
 use crate::effect::Driven;
 use crate::error::{Exit, Result};
-use crate::lesson::check::Verdict;
+use crate::lesson::check::{Judged, Verdict};
 use crate::lesson::library;
 use crate::lesson::model::Lesson;
-use crate::lesson::play::{Judged, Player};
+use crate::lesson::play::Player;
 use crate::ui::{Align, Column, Screen, Style, Table, Value};
 
 use super::{Clap, engine, fetch, play};

@@ -95,6 +95,19 @@ impl Verdict {
     }
 }
 
+/// A claim of a lesson, judged on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The claim's id.
+    pub id: String,
+    /// Its sentence.
+    pub claim: String,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// What it rests on; why it cannot be tested.
+    pub evidence: String,
+}
+
 /// A verdict and what it rests on (or why there is none).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {

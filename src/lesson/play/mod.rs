@@ -32,7 +32,7 @@ use keys::{Act, Place};
 use present::{Present, Remedy};
 use turn::Turn;
 
-use super::check::{self, Judgement, Verdict};
+use super::check::{self, Judged, Judgement, Verdict};
 use super::model::{Block, Claim, Kind, Lesson, Predict, Try};
 use super::notebook::Target;
 use super::perform::Look;
@@ -41,19 +41,6 @@ use super::record::{Machine, Record};
 use super::rehearsal::{self, Take};
 use super::score::Answers;
 use super::stage::Stage;
-
-/// A claim of a lesson, judged on this machine.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    /// The claim's id.
-    pub id: String,
-    /// Its sentence.
-    pub claim: String,
-    /// Whether it holds.
-    pub verdict: Verdict,
-    /// What it rests on; why it cannot be tested.
-    pub evidence: String,
-}
 
 /// How playing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,13 +309,17 @@ impl<'a> Player<'a> {
     /// Goes on with a run that was begun on another day.
     pub fn resume(&mut self, run: Run) {
         (self.answers, self.earlier) = (run.answers, run.seconds);
+        // The lesson may have been changed since.
+        let known = |judged: &Judged| self.lesson.claims().any(|(_, claim)| claim.id == judged.id);
+        self.judged = run.judged.into_iter().filter(known).collect();
     }
 
     /// This run so far; and the seconds of it that the progress does not know yet.
     pub fn run_so_far(&mut self) -> (Run, u64) {
         self.clock.count();
         let seconds = self.earlier + self.clock.seconds();
-        (Run { seconds, answers: self.answers.clone() }, self.clock.fresh())
+        let (answers, judged) = (self.answers.clone(), self.judged.clone());
+        (Run { seconds, answers, judged }, self.clock.fresh())
     }
 
     /// Puts everything away; what was judged.

@@ -68,9 +68,9 @@ impl<'a> Player<'a> {
 
     /// Writes down where the reader is; says once that it cannot be.
     pub(super) fn keep_place(&mut self, step: Option<&str>) -> Result<()> {
-        self.clock.count();
+        let (run, fresh) = self.run_so_far();
         let kept = progress::update(&self.lesson.key(), |progress| {
-            progress.reached(step, &self.answers, self.clock.fresh());
+            progress.reached(step, run, fresh);
         });
         if kept.is_ok() {
             self.clock.kept();

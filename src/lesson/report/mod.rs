@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::host;
 
-use super::check::Verdict;
+use super::check::{Judged, Verdict};
 use super::model::Lesson;
-use super::play::Judged;
+
 use super::score::Score;
 
 /// How the file says what it is.
