@@ -145,7 +145,7 @@ fn asked(question: &str, choices: &[String], choice: Option<usize>) -> Markup {
                     }
                 }
             }
-            @if choice.is_none() { p.exit { "Nobody was asked." } }
+            @if choice.is_none() { p.exit { "No prediction was made." } }
         }
     }
 }
