@@ -265,6 +265,10 @@ fn what_is_left_is_seen() {
     plant("ip", "link add uth-planted type veth peer name hood-planted");
     plant("nft", "add table ip under-the-hood-planted");
     let mut process = Command::new("sleep").arg("60").env("UTH_HOME", uth.home()).spawn().unwrap();
+    // It is told of as soon as execve(2) cannot fail any more; its environment comes a moment later.
+    while std::fs::read(format!("/proc/{}/environ", process.id())).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
     let seen = Machine::look(&uth).beyond(&before).join("\n");
     process.kill().unwrap();
     process.wait().unwrap();
