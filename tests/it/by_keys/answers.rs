@@ -7,6 +7,22 @@ use super::plan::Answers;
 use super::reader::{Playing, blocks};
 use super::screen::{Prompt, squashed};
 
+/// A question's first answer, by its choices; and whether a later one was right.
+#[derive(Debug)]
+pub struct Answered {
+    /// None: it was left open.
+    said: Option<usize>,
+    right: usize,
+    right_later: bool,
+}
+
+impl Answered {
+    /// Whether it is asked once more at the end.
+    pub fn is_wrong_still(&self) -> bool {
+        self.said.is_some_and(|said| said != self.right) && !self.right_later
+    }
+}
+
 impl Playing<'_> {
     /// What is measured on a machine like this one, as far as that can be known.
     fn truth(&self, question: usize) -> &'static [&'static str] {
@@ -64,15 +80,15 @@ impl Playing<'_> {
         let (number, predict) = self.question();
         let answers = &mut self.answers;
         if self.screen.page.contains("Predictions: ") {
-            let given = answers.values().filter(|(choice, _)| choice.is_some()).count();
-            let right = answers.values().filter(|(choice, right)| *choice == Some(*right)).count();
+            let given = answers.values().filter(|answer| answer.said.is_some()).count();
+            let right = answers.values().filter(|it| it.said == Some(it.right)).count();
             let told = format!("Predictions: {right} of {given} right");
             assert!(self.screen.page.contains(&told), "no {told:?}:\n{}", self.screen.page);
         }
-        let (choice, measured) = answers[&number];
-        let was_wrong = choice.is_some_and(|choice| choice != measured);
-        assert!(was_wrong, "it was not wrong:\n{}", self.screen.page);
-        answers.insert(number, (Some(measured), measured));
+        let answered = answers.get_mut(&number).unwrap();
+        assert!(answered.is_wrong_still(), "it was not wrong:\n{}", self.screen.page);
+        answered.right_later = true;
+        let measured = answered.right;
         let prompt = self.types(&(measured + 1).to_string());
         let told = format!("Right this time: {}, {}", measured + 1, predict.choices[measured].0);
         let page = squashed(&self.screen.page);
@@ -107,7 +123,10 @@ impl Playing<'_> {
             assert!(may_be, "lesson {}: {}", self.plan.lesson, self.screen.page);
             return;
         };
-        self.answers.entry(number).or_insert((choice, right));
+        let first = Answered { said: choice, right, right_later: false };
+        let answered = self.answers.entry(number).or_insert(first);
+        // A machine may answer otherwise the second time.
+        answered.right_later |= choice == Some(right);
         let value = &predict.choices[right].1;
         assert!(
             truth.is_empty() || truth.contains(&value.as_str()),

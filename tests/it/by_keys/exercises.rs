@@ -114,25 +114,23 @@ impl Playing<'_> {
         self.comes_to_be_done(prompt)
     }
 
+    /// Nothing is typed here: who watches says that it is done.
     fn in_a_second_terminal(&mut self, exercise: &Try) -> Prompt {
         let lines = exercise.solution.join("\n");
         self.uth.sh(&format!("eval \"$($UTH lesson env)\"\n{lines}")).ok();
-        let prompt = self.types("\r");
-        self.comes_to_be_done(prompt)
+        self.screen.page.clear();
+        let prompt = self.comes_to_be_done(Prompt::Exercise);
+        assert_eq!(prompt, Prompt::Solved, "{}", self.screen.page);
+        prompt
     }
 
-    /// What was left in the background may need a moment; and a player that watches may
-    /// have seen it already, or be about to.
+    /// Reads on: what was begun may need a moment, and then who watches tells it.
     fn comes_to_be_done(&mut self, mut prompt: Prompt) -> Prompt {
-        for _ in 0..50 {
-            if !self.is_open(prompt) {
-                break;
+        while self.is_open(prompt) || prompt == Prompt::More {
+            if prompt == Prompt::More {
+                self.screen.reader.types("\r");
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            prompt = self.screen.finds_its_place(&self.lesson);
-            if self.is_open(prompt) {
-                prompt = self.types("\r");
-            }
+            prompt = self.screen.reads_once(&self.lesson).0;
         }
         self.is_done();
         prompt

@@ -6,6 +6,7 @@ use std::time::Duration;
 use under_the_hood::lesson::library;
 use under_the_hood::lesson::model::{Kind, Lesson, Predict};
 
+use super::answers::Answered;
 use super::plan::Plan;
 use super::screen::{Prompt, Screen, squashed};
 use crate::backwards::{differs, state};
@@ -28,9 +29,8 @@ pub struct Playing<'a> {
     pub pending: Option<(Predict, Option<usize>)>,
     /// How many questions have been asked.
     pub questions: BTreeSet<usize>,
-    /// What was said of each first (nothing, if it was left open), and what was measured; at
-    /// the end, what is said then.
-    pub answers: BTreeMap<usize, (Option<usize>, usize)>,
+    /// What became of each that was measured.
+    pub answers: BTreeMap<usize, Answered>,
     /// The exercises that were done, and the last of them.
     pub exercises: Vec<String>,
 }
@@ -276,8 +276,8 @@ impl<'a> Playing<'a> {
             assert!(self.done.contains(what), "lesson {}: {what} was not tried", self.plan.lesson);
         }
         assert_eq!(self.questions.len(), self.plan.truths.len(), "not every question was asked");
-        let wrongly = |(said, right): &&(Option<usize>, usize)| said.is_some_and(|it| it != *right);
-        let wrong: Vec<_> = self.answers.values().filter(wrongly).collect();
+        let wrong: Vec<_> =
+            self.answers.values().filter(|answer| answer.is_wrong_still()).collect();
         assert!(wrong.is_empty(), "what was wrong comes again at the end: {wrong:?}");
         untested
     }

@@ -118,10 +118,14 @@ impl Screen {
             assert_eq!(heading[2], lesson.steps.len().to_string());
             self.step_text.clear();
         }
-        // The rest of the line before, with what was typed there, is not new.
+        // The rest of the line before, with what was typed there, is not new; and what is said
+        // at the very end stands on the terminal like the output of any other command.
         let rows = shown.lines().skip(1).map(|line| line.chars().count().div_ceil(80).max(1));
-        let rows = rows.sum::<usize>() + usize::from(prompt.is_some());
-        assert!(rows <= 24, "{rows} rows scroll away from a screen of 24:\n{shown}");
+        let rows = rows.sum::<usize>() + 1;
+        assert!(
+            rows <= 24 || prompt.is_none(),
+            "{rows} rows scroll away from a screen of 24:\n{shown}"
+        );
         self.page.push_str(&shown);
         self.step_text.push_str(&shown);
         (prompt.as_deref().map_or(Prompt::Ended, Prompt::of), shown)
