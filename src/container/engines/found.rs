@@ -97,10 +97,16 @@ impl Found {
         }
         match (&self.id, &other.id) {
             // Two runs of a lesson may have given the same name.
-            (Some(one), Some(other)) => one.starts_with(&**other) || other.starts_with(&**one),
+            (Some(one), Some(other)) => one == other || begins(one, other) || begins(other, one),
             _ => self == other || (self.name.is_some() && self.name == other.name),
         }
     }
+}
+
+/// Whether this is the beginning of that id. containerd's ids are what its users type:
+/// `web` is not the beginning of `web-1`.
+fn begins(beginning: &str, id: &str) -> bool {
+    short(id) != id && beginning.len() >= 12 && id.starts_with(beginning)
 }
 
 /// The first twelve of the 64 hexadecimal digits that engines use.
@@ -128,5 +134,21 @@ pub(super) fn combined(by_path: Found, by_ancestor: Found) -> Found {
         engine: by_path.engine,
         id: by_path.id.or(by_ancestor.id),
         name: by_ancestor.name.or(by_path.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_known_in_part_and_a_name_may_not() {
+        let of = |engine, id: &str| Found { engine, id: Some(id.to_owned()), name: None };
+        let (web, other) = (of(Engine::Containerd, "web"), of(Engine::Containerd, "web-1"));
+        assert!(web.same(&web) && !web.same(&other) && !other.same(&web));
+        let whole = of(Engine::Docker, &"0123456789abcdef".repeat(4));
+        let known = of(Engine::Docker, "0123456789ab");
+        assert!(whole.same(&known) && known.same(&whole));
+        assert!(!whole.same(&of(Engine::Docker, "0123456789ac")));
     }
 }
