@@ -119,8 +119,16 @@ impl Uth {
 /// A test that failed half-way leaves nothing running.
 impl Drop for Uth {
     fn drop(&mut self) {
-        for (pid, _) in processes_of(self.home()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let left = processes_of(self.home());
+        for (pid, _) in &left {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        // Their watchers were among them: what the journals name beyond this home (groups, links)
+        // goes now, since the journals go with it.
+        if !left.is_empty() {
+            let mut cleanup = self.command(["cleanup", "--yes"]);
+            let _ =
+                cleanup.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
         // Overlayfs closes its own directory, and who is not root must open it to empty it.
         let closed = self.home().join("work/work");

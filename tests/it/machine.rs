@@ -245,6 +245,20 @@ fn tables() -> Vec<String> {
     ours.map(|text| format!("nft {}", printed(text))).collect()
 }
 
+/// A test that fails with a container running leaves nothing of it outside its home.
+#[test]
+fn what_a_failed_test_leaves_goes_with_its_home() {
+    need!(root);
+    need!(sh "a controller of tasks", "test -d /sys/fs/cgroup/pids");
+    let uth = Uth::new();
+    let run = ["run", "-d", "--name", "left", "--pids-limit", "20", "base", "sleep", "600"];
+    let id = uth.run(run).ok().stdout.trim().to_owned();
+    let group = format!("/sys/fs/cgroup/pids/under-the-hood-{id}");
+    assert!(Path::new(&group).exists(), "{group}");
+    drop(uth);
+    assert!(!Path::new(&group).exists(), "{group}");
+}
+
 /// A check that finds nothing proves something only if it would have found it.
 #[test]
 fn what_is_left_is_seen() {
