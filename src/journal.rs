@@ -15,13 +15,15 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use nix::errno::Errno;
+use rustix::fs::flock;
 use rustix::io::retry_on_intr;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
+use crate::kernel::lock::{FlockOperation, lock};
 
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -258,11 +260,10 @@ pub fn paths(place: Place) -> Result<Vec<PathBuf>> {
 /// this is dropped. None where there are no journals.
 pub fn turn(place: Place) -> Result<Option<File>> {
     let directory = home::path(place)?.join("journal");
-    let Ok(file) = File::open(&directory) else { return Ok(None) };
-    let exclusive = FlockOperation::LockExclusive;
-    rustix::io::retry_on_intr(|| flock(&file, exclusive))
-        .tried(|| format!("flock({directory:?})"))?;
-    Ok(Some(file))
+    match lock(&directory, FlockOperation::LockExclusive) {
+        Err(error) if error.is(Errno::ENOENT) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// The effects that every journal names at this moment, whoever holds it.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::build::pick::Input;
@@ -23,6 +24,7 @@ use crate::error::{Context, Result};
 use crate::home::{self, Place};
 use crate::image::oci::{Descriptor, Digest, Hasher};
 use crate::image::store::Store;
+use crate::kernel::lock::{FlockOperation, lock};
 
 /// Another one when anything about keys or notes changes.
 const VERSION: u32 = 1;
@@ -126,9 +128,11 @@ impl Question {
         }
     }
 
-    /// Keeps what came of it. A cache that cannot be written is no reason to fail.
+    /// Keeps what came of it.
     pub fn remember(&self, created: &str, layer: Option<Made>) -> Result<()> {
         let line = Digest::of(self.line.as_bytes());
+        // Shared by all who write; who prunes wants it alone.
+        let _lock = lock(&home::open(Place::Cache, "build")?, FlockOperation::LockShared)?;
         let directory = home::open(Place::Cache, &format!("build/{}", &line.hex()[..32]))?;
         let key = self.key();
         let inputs = match self.inputs.len() > MOST_INPUTS {
@@ -236,6 +240,11 @@ fn notes() -> Result<Vec<(PathBuf, Option<Note>)>> {
 /// Forgets what led to layers that are in the store no more; how many notes went.
 pub fn prune(store: &Store) -> Result<usize> {
     let mut gone = 0;
+    let _lock = match lock(&home::path(Place::Cache)?.join("build"), FlockOperation::LockExclusive)
+    {
+        Err(error) if error.is(Errno::ENOENT) => return Ok(0),
+        other => other?,
+    };
     for (path, note) in notes()? {
         let layer = note.as_ref().and_then(|note| note.layer.as_ref());
         let stays = match (&note, layer) {

@@ -125,7 +125,9 @@ impl Work {
         };
         let parent = own.parent().unwrap_or(Path::new("/")).to_owned();
         let name = own.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Rootfs { key: String::new(), ..Rootfs::at(&parent, &name, Execution::default()) })
+        let mut rootfs = Rootfs::at(&parent, &name, Execution::default());
+        rootfs.key.clear();
+        Ok(rootfs)
     }
 
     /// The directory of one of our layers, unpacked if it is not there.

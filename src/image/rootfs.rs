@@ -6,9 +6,15 @@
 //! layers share one tree. Nobody but us can write there, and nothing gets its
 //! name before every layer was what the image says (its diff_id): so a tree that
 //! is there needs no second look.
+//!
+//! Whoever starts from a tree holds it: a shared lock (flock(2)) of KEY until its
+//! container is in the registry, which says the same to everybody. `image rm` removes
+//! only what it can lock for itself.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use nix::errno::Errno;
@@ -22,13 +28,14 @@ use crate::image::source::{self, Image};
 use crate::image::unpack::{LeftOut, Options};
 use crate::image::{ahead, base};
 use crate::kernel::files::MakeDir;
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::{NewTree, Rename};
 use crate::kernel::watcher::Watch;
 use crate::step::{Actor, Observer, Step};
 
 /// A root file system that is there and was verified when it was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Rootfs {
     /// The ChainID of its layers, in hexadecimal.
     pub key: String,
@@ -41,6 +48,8 @@ pub struct Rootfs {
     pub mnt: PathBuf,
     /// How a container is started, unless somebody says otherwise.
     pub execution: Execution,
+    /// As long as this is open, `image rm` leaves it alone. That of base always is.
+    held: Option<Arc<File>>,
 }
 
 impl Rootfs {
@@ -48,7 +57,31 @@ impl Rootfs {
     pub fn at(rootfs: &Path, key: &str, execution: Execution) -> Self {
         let own = rootfs.join(key);
         let (tree, mnt, above) = (own.join("tree"), own.join("mnt"), Vec::new());
-        Self { key: key.to_owned(), tree, above, mnt, execution }
+        Self { key: key.to_owned(), tree, above, mnt, execution, held: None }
+    }
+
+    /// Holds it, if it is there.
+    fn hold(&mut self) -> Result<bool> {
+        self.held = locked(self.tree.parent().unwrap_or(&self.tree), FlockOperation::LockShared)?;
+        Ok(self.held.is_some())
+    }
+}
+
+/// The directory of a tree, locked. None: it is not there (any more), or not to be had
+/// without waiting.
+fn locked(own: &Path, operation: FlockOperation) -> Result<Option<Arc<File>>> {
+    let file = match lock(own, operation) {
+        Err(error) if error.is(Errno::ENOENT) || error.is(Errno::EWOULDBLOCK) => return Ok(None),
+        other => other?,
+    };
+    // While we waited it may have been taken away.
+    let same = |there: fs::Metadata| file.metadata().map(|ours| ours.ino() == there.ino());
+    match fs::metadata(own) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        there => {
+            let same = there.and_then(same).tried(|| format!("stat({own:?})"))?;
+            Ok(same.then(|| Arc::new(file)))
+        }
     }
 }
 
@@ -94,8 +127,8 @@ impl Plan {
         let key =
             image.config.chain_id().map_or_else(|| "empty".to_owned(), |id| id.hex().to_owned());
         let directory = home::path(Place::Data)?.join("rootfs");
-        let rootfs = Rootfs::at(&directory, &key, image.config.config.clone());
-        Ok(match rootfs.tree.is_dir() {
+        let mut rootfs = Rootfs::at(&directory, &key, image.config.config.clone());
+        Ok(match rootfs.hold()? {
             true => Self::Ready(Box::new(rootfs)),
             false => Self::Unpack(Box::new(Unpack { image, directory, rootfs })),
         })
@@ -187,7 +220,7 @@ impl Unpack {
         steps
     }
 
-    fn make(self, observer: &mut dyn Observer) -> Result<Rootfs> {
+    fn make(mut self, observer: &mut dyn Observer) -> Result<Rootfs> {
         let mut watch = Watch::start(Place::Data, &format!("unpacking {}", self.image.name))?;
         let result = self.make_watched(&mut watch, observer);
         let left = watch.end();
@@ -201,10 +234,11 @@ impl Unpack {
         }
     }
 
-    fn make_watched(&self, watch: &mut Watch, observer: &mut dyn Observer) -> Result<LeftOut> {
+    fn make_watched(&mut self, watch: &mut Watch, observer: &mut dyn Observer) -> Result<LeftOut> {
         let mut slots = Slots::default();
         slots.set("token", watch.token());
-        let tree = self.directory.join(format!("new-{}/tree", watch.token()));
+        let new = self.directory.join(format!("new-{}", watch.token()));
+        let tree = new.join("tree");
         let mut world = World::new(&mut slots);
         world.watch = Some(watch);
         op::perform_all(&self.building(), Actor::Launcher, &mut world, observer)?;
@@ -218,11 +252,17 @@ impl Unpack {
                 step.result = Some(result.map_err(Error::clone));
                 observer.step(&step);
             })?;
-        let left_out = unpacked.left_out;
-        match self.placing().perform(Actor::Launcher, &mut world, observer) {
-            // Somebody else unpacked the very same meanwhile.
-            Err(error) if error.is(Errno::ENOTEMPTY) || error.is(Errno::EEXIST) => Ok(left_out),
-            other => other.map(|()| left_out),
+        self.rootfs.held = locked(&new, FlockOperation::LockShared)?;
+        loop {
+            match self.placing().perform(Actor::Launcher, &mut world, observer) {
+                // Somebody else unpacked the very same meanwhile; and it may be gone by now.
+                Err(error) if error.is(Errno::ENOTEMPTY) || error.is(Errno::EEXIST) => {
+                    if self.rootfs.hold()? {
+                        return Ok(unpacked.left_out);
+                    }
+                }
+                other => return other.map(|()| unpacked.left_out),
+            }
         }
     }
 }
@@ -270,16 +310,26 @@ fn removing(path: &Path) -> Step {
     .shell(format!("rm -r {}", path.display()))
 }
 
-/// Removes the trees of all images and containers but these; how many. Call it
-/// while there is one thread only.
-pub fn remove(needed: &[String], observer: &mut dyn Observer) -> Result<usize> {
-    let paths = unneeded(needed)?;
-    if paths.is_empty() {
+/// Removes the trees of all images and containers but those that `needed` tells; how
+/// many. It is asked twice: a container that was starting is known when its tree can be
+/// locked. Call it while there is one thread only.
+pub fn remove(
+    needed: impl Fn() -> Result<Vec<String>>,
+    observer: &mut dyn Observer,
+) -> Result<usize> {
+    let exclusive = FlockOperation::NonBlockingLockExclusive;
+    let mut alone = Vec::new();
+    for path in unneeded(&needed()?)? {
+        alone.extend(locked(&path, exclusive)?.map(|lock| (path, lock)));
+    }
+    if alone.is_empty() {
         return Ok(0);
     }
+    let still = unneeded(&needed()?)?;
+    alone.retain(|(path, _)| still.contains(path));
     let directory = directory()?;
     let mut watch = Watch::start(Place::Data, "image rm")?;
-    for (number, path) in paths.iter().enumerate() {
+    for (number, (path, _)) in alone.iter().enumerate() {
         // Under another name first: what is half removed is not taken for a whole
         // one. From there it is the journal's, whatever becomes of us.
         let away = directory.join(format!("old-{}-{number}", watch.token()));
@@ -288,10 +338,10 @@ pub fn remove(needed: &[String], observer: &mut dyn Observer) -> Result<usize> {
     }
     let left = watch.end();
     let result = left.first().map_or(Ok(()), |left| Err(Error::new("removing trees").said(left)));
-    for path in &paths {
+    for (path, _) in &alone {
         let mut step = removing(path);
         step.result = Some(result.clone().map(|()| "0".to_owned()));
         observer.step(&step);
     }
-    result.map(|()| paths.len())
+    result.map(|()| alone.len())
 }

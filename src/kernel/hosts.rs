@@ -6,16 +6,17 @@
 //! A lock on the directory makes each of that one deed: so, as with an engine's
 //! name server, a container finds those that were started after it, too.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::error::{Context, Result};
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{Operation, Slots, World};
 use crate::step::Step;
 
@@ -87,9 +88,10 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
 /// ever finds half a file.
 pub fn forget(path: &Path, line: &str) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let Ok(lock) = File::open(directory) else { return Ok(()) };
-    rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive))
-        .tried(|| format!("flock({directory:?})"))?;
+    let _lock = match lock(directory, FlockOperation::LockExclusive) {
+        Err(error) if error.is(Errno::ENOENT) => return Ok(()),
+        other => other?,
+    };
     for other in files(directory)? {
         let text = fs::read_to_string(&other).unwrap_or_default();
         let starts = text.match_indices(line).map(|(at, _)| at);

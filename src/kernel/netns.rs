@@ -9,13 +9,12 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
-use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, Stat, flock, linkat, openat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Result};
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::namespace::number_of;
 use crate::kernel::op::{Operation, Slots, World};
 use crate::kernel::undo::Undone;
@@ -42,16 +41,10 @@ impl Operation for LockNames {
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        let lock = lock(Path::new(&self.directory))?;
+        let lock = lock(Path::new(&self.directory), FlockOperation::LockExclusive)?;
         world.fds.insert(LOCK.to_owned(), lock.into());
         Ok("0".to_owned())
     }
-}
-
-fn lock(directory: &Path) -> Result<File> {
-    let lock = File::open(directory).tried(|| format!("open({directory:?})"))?;
-    flock(&lock, FlockOperation::LockExclusive).tried(|| format!("flock({directory:?})"))?;
-    Ok(lock)
 }
 
 /// A file without a name, for the namespace to be mounted on. Its inode is
@@ -245,7 +238,8 @@ fn mounted(path: &Path, namespace: u64) -> Option<File> {
 /// somebody else made the name and left it to us.
 pub fn unname(path: &Path, namespace: u64, identity: &Identity) -> Result<Undone> {
     let Some(before) = stat(path)? else { return Ok(Undone::NotThere) };
-    let _lock = path.parent().map(lock).transpose()?;
+    let _lock =
+        path.parent().map(|names| lock(names, FlockOperation::LockExclusive)).transpose()?;
     let adopted = is(&before, identity);
     // Propagation can have put it there more than once.
     for _ in 0..4 {

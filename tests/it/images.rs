@@ -298,6 +298,31 @@ fn removing_frees_what_nobody_needs() {
     uth.run(["run", "base", "true"]).ok();
 }
 
+/// Two remove while a third starts containers of an image that is in no store, and a
+/// fourth builds: nobody takes away what another has begun with.
+#[test]
+fn who_removes_is_in_nobodys_way() {
+    if !rustix::process::geteuid().is_root() {
+        need!(user_namespace);
+    }
+    let uth = Uth::new();
+    let fixture = Fixture::new(&uth, greeting());
+    uth.run(["image", "base"]).ok();
+    let script = format!(
+        r#"mkdir recipe && printf 'FROM base\nENTRYPOINT ["echo"]\n' >recipe/Dockerfile
+        often() {{ n=$1; shift; for i in $(seq $n); do "$@" 2>>said || {{ echo "$*"; break; }}; done; }}
+        starts() {{ test "$($UTH run --network none oci:{0} 'cat /etc/greeting' 2>>said)" = hello; }}
+        builds() {{ $UTH -q image build --no-cache -t one recipe >id; }}
+        removes() {{ $UTH -q image rm; }}
+        often 20 starts & often 20 builds & often 30 removes & often 30 removes & wait; cat said >&2"#,
+        fixture.text()
+    );
+    let ran = uth.sh(&script).ok();
+    assert_eq!(ran.stdout, "", "these failed: {}", ran.whole());
+    uth.run(["image", "rm", "one"]).ok();
+    assert_eq!(trees(&uth), 0);
+}
+
 /// A name in somebody's layout could drive the terminal.
 #[test]
 fn text_of_images_is_not_passed_raw() {

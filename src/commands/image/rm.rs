@@ -24,18 +24,17 @@ pub fn run(args: &Rm, global: &Global, screen: &mut Screen) -> Result<u8> {
             }
         }
     }
-    let stays = here.iter().filter(|named| !chosen.contains(named));
-    let needed = trees(stays, &store)?;
     if global.dry_run {
+        let stays = here.iter().filter(|named| !chosen.contains(named));
         let mut steps = store.removal(&chosen)?;
-        steps.extend(rootfs::removal(&needed)?);
+        steps.extend(rootfs::removal(&trees(stays, &store)?)?);
         if steps.is_empty() {
             screen.note("Nothing to do: every file is needed by an image.");
         }
         return screen.plan(&steps).map(|()| 0);
     }
     let removed = store.remove(&chosen, screen)?;
-    let trees = rootfs::remove(&needed, screen)?;
+    let trees = rootfs::remove(|| trees(store.list()?.iter(), &store), screen)?;
     // What the build cache led to may be gone now, too.
     crate::build::cache::prune(&store)?;
     if removed.busy {

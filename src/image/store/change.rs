@@ -5,15 +5,14 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use rustix::fs::FlockOperation;
-
 use super::wrapped::wrapped;
-use super::{FROM_INDEX, Store, lock};
+use super::{FROM_INDEX, Store};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{
     Descriptor, Digest, Document, Index, MOST_BYTES, Manifest, REF_NAME, whole,
 };
 use crate::image::reference::Name;
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::step::{Observer, Step};
 
 /// What oci-layout says.

@@ -30,18 +30,15 @@ mod remove;
 mod tests;
 mod wrapped;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::retry_on_intr;
 
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
 use crate::image::oci::{Descriptor, Digest, Document, Index, Platform};
 use crate::image::reference::Name;
 use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
+use crate::kernel::lock::{FlockOperation, lock};
 
 pub use change::Lease;
 pub use copy::{copy, describe};
@@ -196,13 +193,6 @@ impl Store {
             true => Layout::open(Box::new(Directory::new(&self.path)), &self.path).map(Some),
         }
     }
-}
-
-/// A lock of a directory that lasts as long as the file is open.
-fn lock(directory: &Path, operation: FlockOperation) -> Result<File> {
-    let file = File::open(directory).tried(|| format!("open({directory:?})"))?;
-    retry_on_intr(|| flock(&file, operation)).tried(|| format!("flock({directory:?})"))?;
-    Ok(file)
 }
 
 fn absent(name: &Name) -> Error {

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use rustix::fs::FlockOperation;
 use serde_json::Value;
 
 use super::wrapped::unwrapped;
-use super::{FROM_INDEX, Named, Store, lock};
+use super::{FROM_INDEX, Named, Store};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{Descriptor, Digest, MOST_BYTES, MOST_NESTING};
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::step::{Observer, Step};
 
 /// What was removed.

@@ -3,15 +3,15 @@
 //! So an address is free again at the moment its interface is gone, however
 //! that happened, and no list can disagree with what is there.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::links::{self, Link};
 use super::{Protocol, Socket, routes};
 use crate::error::{Context, Error, Result};
+use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{Operation, World};
 use crate::step::Step;
 
@@ -105,9 +105,7 @@ impl Operation for TakeAddress {
     }
 
     fn perform(&self, world: &mut World<'_>) -> Result<String> {
-        let path = "/proc/self/ns/net";
-        let lock = File::open(path).tried(|| format!("open({path:?})"))?;
-        flock(&lock, FlockOperation::LockExclusive).tried(|| format!("flock({path:?})"))?;
+        let lock = lock(Path::new("/proc/self/ns/net"), FlockOperation::LockExclusive)?;
         world.fds.insert(LOCK.to_owned(), lock.into());
         let socket = Socket::open(Protocol::Route)?;
         let links = links::list(&socket)?;

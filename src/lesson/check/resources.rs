@@ -12,6 +12,12 @@ use super::{Answer, Finding, Unknown, World, processes};
 
 /// How long two clocks are watched.
 const WATCHED: Duration = Duration::from_millis(1500);
+/// How often, before it is said that somebody gets nothing.
+const PATIENCE: u32 = 6;
+/// From this share on there is nothing left for others. Who is let run only when real-time
+/// processes must pause, and shares even that with all others on the CPU, gets little, and
+/// not in every second: it is not nothing.
+const ALL: f64 = 0.9999;
 const MIB: u64 = 1 << 20;
 
 /// Whether two processes are in the same groups, in every hierarchy.
@@ -161,16 +167,27 @@ pub fn nice_split(world: &World, who: &str) -> Answer {
         pids = processes::beside(pid)?;
     }
     let lowest = pids.iter().filter_map(nice).min().unwrap_or_default();
-    let (got, _) = watched(&pids);
-    if got.iter().all(Option::is_none) {
-        return Err(no_clock(pids.first().copied().unwrap_or(0)));
-    }
     let (mut first, mut rest) = (Duration::ZERO, Duration::ZERO);
-    for (pid, got) in pids.iter().zip(got) {
-        let got = got.unwrap_or_default();
-        *(if nice(pid) == Some(lowest) { &mut first } else { &mut rest }) += got;
+    for _ in 0..PATIENCE {
+        let (got, _) = watched(&pids);
+        if got.iter().all(Option::is_none) {
+            return Err(no_clock(pids.first().copied().unwrap_or(0)));
+        }
+        for (pid, got) in pids.iter().zip(got) {
+            let got = got.unwrap_or_default();
+            *(if nice(pid) == Some(lowest) { &mut first } else { &mut rest }) += got;
+        }
+        let nothing_left = share(first, rest) >= ALL;
+        if !nothing_left {
+            break;
+        }
     }
     split(first, rest, &format!("nice {lowest}"), "the others")
+}
+
+/// What the first has of what both had; NaN if neither had any.
+fn share(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / (one + other).as_secs_f64()
 }
 
 /// `alike`, `most`, `all`, or, the other way round, `less`.
@@ -180,16 +197,14 @@ fn split(one: Duration, other: Duration, first: &str, second: &str) -> Answer {
         let evidence = format!("neither {first} nor {second} wanted a CPU");
         return Err(Unknown::Absent(evidence));
     }
-    let share = one.as_secs_f64() / both * 100.0;
-    let value = match share {
-        ..40.0 => "less",
-        ..60.0 => "alike",
-        // Who is let run only when real-time processes must pause, and shares even that with
-        // all others on the CPU, gets little: it is not nothing.
-        ..99.99 => "most",
+    let value = match share(one, other) {
+        ..0.4 => "less",
+        ..0.6 => "alike",
+        ..ALL => "most",
         _ => "all",
     };
-    let digits = if (99.0..99.99).contains(&share) { 2 } else { 0 };
+    let share = share(one, other) * 100.0;
+    let digits = if share > 99.0 { 2 } else { 0 };
     let evidence = format!(
         "of the CPU time of both, {first} had {share:.digits$} %, {second} {:.digits$} %",
         100.0 - share
