@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Error, Result};
 use crate::home::{self, Place};
-use crate::kernel::lock::{FlockOperation, lock};
+use crate::lock::{FlockOperation, lock};
 
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]

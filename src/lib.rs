@@ -9,7 +9,7 @@
 //! | floor | what it is for |
 //! | --- | --- |
 //! | [`error`] | what was tried, what the kernel said, what to do about it |
-//! | [`home`], [`http`] | where files are kept, and why they may be trusted; an HTTP client |
+//! | [`home`], [`lock`], [`http`] | where files are kept, and why they may be trusted; locks; an HTTP client |
 //! | [`step`], [`effect`] | plain data: what is shown of an operation, and what it leaves |
 //! | [`journal`] | effects on disk: written before the deed, so that they can be undone |
 //! | [`kernel`], [`ui`] | what Linux offers; the screen. Neither knows the other |
@@ -54,6 +54,8 @@ pub mod journal;
 pub mod kernel;
 #[cfg(target_os = "linux")]
 pub mod lesson;
+#[cfg(target_os = "linux")]
+pub mod lock;
 #[cfg(target_os = "linux")]
 mod nearest;
 #[cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ use crate::error::{Context, Result};
 use crate::home::{self, Place};
 use crate::image::oci::{Descriptor, Digest, Hasher};
 use crate::image::store::Store;
-use crate::kernel::lock::{FlockOperation, lock};
+use crate::lock::{FlockOperation, lock};
 
 /// Another one when anything about keys or notes changes.
 const VERSION: u32 = 1;

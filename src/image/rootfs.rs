@@ -28,10 +28,10 @@ use crate::image::source::{self, Image};
 use crate::image::unpack::{LeftOut, Options};
 use crate::image::{ahead, base};
 use crate::kernel::files::MakeDir;
-use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{self, Op, Slots, World, literal};
 use crate::kernel::tree::{NewTree, Rename};
 use crate::kernel::watcher::Watch;
+use crate::lock::{FlockOperation, lock};
 use crate::step::{Actor, Observer, Step};
 
 /// A root file system that is there and was verified when it was made.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::error::{Context, Result};
-use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{Operation, Slots, World};
+use crate::lock::{FlockOperation, lock};
 use crate::step::Step;
 
 /// Makes a container's file, and tells its neighbours. Whoever performs it holds

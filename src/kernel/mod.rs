@@ -24,7 +24,6 @@ pub mod interrupt;
 pub mod limits;
 pub mod listen;
 pub mod load;
-pub mod lock;
 pub mod log;
 pub mod mount;
 pub mod mountinfo;

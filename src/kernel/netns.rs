@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Identity};
 use crate::error::{Context, Result};
-use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::namespace::number_of;
 use crate::kernel::op::{Operation, Slots, World};
 use crate::kernel::undo::Undone;
+use crate::lock::{FlockOperation, lock};
 use crate::step::Step;
 
 /// The descriptor of the namespace that operations here are about.

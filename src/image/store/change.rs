@@ -12,7 +12,7 @@ use crate::image::oci::{
     Descriptor, Digest, Document, Index, MOST_BYTES, Manifest, REF_NAME, whole,
 };
 use crate::image::reference::Name;
-use crate::kernel::lock::{FlockOperation, lock};
+use crate::lock::{FlockOperation, lock};
 use crate::step::{Observer, Step};
 
 /// What oci-layout says.

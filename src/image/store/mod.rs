@@ -38,7 +38,7 @@ use crate::home::{self, Place};
 use crate::image::oci::{Descriptor, Digest, Document, Index, Platform};
 use crate::image::reference::Name;
 use crate::image::source::{Blobs, Directory, Image, Layout, is_image};
-use crate::kernel::lock::{FlockOperation, lock};
+use crate::lock::{FlockOperation, lock};
 
 pub use change::Lease;
 pub use copy::{copy, describe};

@@ -11,7 +11,7 @@ use super::wrapped::unwrapped;
 use super::{FROM_INDEX, Named, Store};
 use crate::error::{Context, Error, Result};
 use crate::image::oci::{Descriptor, Digest, MOST_BYTES, MOST_NESTING};
-use crate::kernel::lock::{FlockOperation, lock};
+use crate::lock::{FlockOperation, lock};
 use crate::step::{Observer, Step};
 
 /// What was removed.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::links::{self, Link};
 use super::{Protocol, Socket, routes};
 use crate::error::{Context, Error, Result};
-use crate::kernel::lock::{FlockOperation, lock};
 use crate::kernel::op::{Operation, World};
+use crate::lock::{FlockOperation, lock};
 use crate::step::Step;
 
 /// How the alias of everything of ours begins.
