@@ -149,7 +149,7 @@ impl Rights {
     pub fn filters(&self) -> Result<Vec<Install>> {
         let profile = match &self.seccomp {
             Seccomp::Unconfined => return Ok(Vec::new()),
-            Seccomp::Default => &Profile::docker_default()?,
+            Seccomp::Default => &Profile::docker_default(),
             Seccomp::Profile(profile) => profile,
         };
         let kernel = procfs::sys::kernel::Version::current().map_err(|error| {

@@ -1,39 +1,43 @@
 //! System calls by name: filters know numbers only, and each architecture has
 //! its own.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use seccompiler::TargetArch;
 
-/// Name, number on x86_64, number on aarch64.
+/// Name, number on x86_64, number on aarch64; by name.
 const TABLE: &str = include_str!("../../../assets/syscalls.txt");
 
-type Numbers = BTreeMap<&'static str, [Option<i64>; 2]>;
-
-static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
-    let line = |line: &'static str| {
-        let mut words = line.split_whitespace();
-        let name = words.next().filter(|name| !name.starts_with('#'))?;
-        let mut number = || words.next()?.parse().ok();
-        Some((name, [number(), number()]))
-    };
-    TABLE.lines().filter_map(line).collect()
+/// Its lines. Of most no number is ever asked, so none is read before it is.
+static LINES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 });
+
+fn name(line: &'static str) -> &'static str {
+    line.split(' ').next().unwrap_or(line)
+}
+
+fn line(wanted: &str) -> Option<&'static str> {
+    LINES.binary_search_by_key(&wanted, |line| name(line)).ok().map(|at| LINES[at])
+}
+
+fn number_in(line: &str, arch: TargetArch) -> Option<i64> {
+    let column = match arch {
+        TargetArch::x86_64 => 1,
+        TargetArch::aarch64 => 2,
+        _ => return None,
+    };
+    line.split(' ').nth(column)?.parse().ok()
+}
 
 /// The number of a call on this architecture.
 pub fn number(name: &str, arch: TargetArch) -> Option<i64> {
-    let column = match arch {
-        TargetArch::x86_64 => 0,
-        TargetArch::aarch64 => 1,
-        _ => return None,
-    };
-    NUMBERS.get(name)?[column]
+    number_in(line(name)?, arch)
 }
 
 /// The highest number on the list: of calls above it nothing is known.
 pub fn newest(arch: TargetArch) -> u32 {
-    let numbers = NUMBERS.keys().filter_map(|name| number(name, arch));
+    let numbers = LINES.iter().filter_map(|line| number_in(line, arch));
     numbers.max().and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
@@ -45,7 +49,7 @@ pub fn elsewhere(name: &str) -> bool {
         oldlstat oldolduname oldstat olduname recv send set_tls sgetmask sigaction signal sigpending \
         sigprocmask sigreturn sigsuspend socketcall ssetmask stime swapcontext sync_file_range2 \
         ugetrlimit umount usr26 usr32 vm86 vm86old waitpid fadvise64_64 fstatat64 sendfile64";
-    let known = |name: &str| NUMBERS.contains_key(name);
+    let known = |name: &str| line(name).is_some();
     let wider =
         name.strip_suffix("_time64").or(name.strip_suffix("64")).or(name.strip_suffix("32"));
     known(name)
@@ -73,6 +77,12 @@ mod tests {
         ] {
             assert_eq!(number(name, arch), Some(known), "{name}");
         }
+    }
+
+    /// Names are found by halving.
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(LINES.is_sorted_by_key(|line| name(line)) && LINES.len() > 370);
     }
 
     #[test]

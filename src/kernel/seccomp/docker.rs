@@ -2,6 +2,8 @@
 //! takes it (moby/profiles; the runtime specification of the OCI below it).
 //! A field that is not known here is an error: it may be the one that forbids.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::profile::{Choice, Profile, Rule};
@@ -112,7 +114,7 @@ impl Syscalls {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|said| format!("{}: {said}", names.join(", ")))?;
         let rule = |args| Rule {
-            names: names.clone(),
+            names: names.iter().cloned().map(Cow::Owned).collect(),
             action,
             args,
             includes: includes.clone(),

@@ -10,6 +10,7 @@
 //! x32 calls do not exist, whatever the profile says of the same names.
 
 mod calls;
+mod default;
 mod docker;
 mod profile;
 mod search;
@@ -331,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_default_list_answers_as_it_is_meant_to() {
-        let list = Profile::docker_default().unwrap();
+        let list = Profile::docker_default();
         let ask = |number, argument| asked(&list, &[], X86_64, number, argument);
         let (read, mount, clone, socket, personality, clone3) = (0, 165, 56, 41, 135, 435);
         assert_eq!((ask(read, 0), ask(mount, 0), ask(clone3, 0)), (ALLOW, EPERM, ENOSYS));
@@ -361,7 +362,7 @@ mod tests {
         let capabilities = vec!["CAP_SYS_ADMIN".to_owned()];
         let arch = TargetArch::x86_64;
         let circumstances = Circumstances { capabilities, kernel: (6, 1), arch };
-        for filter in Profile::docker_default().unwrap().filters(&circumstances).unwrap() {
+        for filter in Profile::docker_default().filters(&circumstances).unwrap() {
             let mut long = filter.clone();
             let always = Condition { index: 0, compare: Compare::Ge, value: 0, wide: true };
             for (_, alternatives) in &mut long.calls {
@@ -383,7 +384,7 @@ mod tests {
 
     #[test]
     fn no_other_abi_gets_past() {
-        let list = Profile::docker_default().unwrap();
+        let list = Profile::docker_default();
         let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]}"#;
         let forbids = Profile::from_json("x", text).unwrap();
         let (mount, x32) = (165, 0x4000_0000);

@@ -1,16 +1,13 @@
 //! A profile: which calls, by name, get which answer, for whom.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use seccompiler::TargetArch;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Calls, Compare, Condition, Filter, calls};
+use super::{Action, Calls, Compare, Condition, Filter, calls, default};
 use crate::error::{Error, Exit, Result};
-
-/// The list that containers get by default.
-const DEFAULT_NAME: &str = "docker's default list";
-const DEFAULT: &str = include_str!("../../../assets/seccomp.toml");
 
 /// What a rule looks at before it counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +27,7 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The calls.
-    pub names: Vec<String>,
+    pub names: Vec<Cow<'static, str>>,
     /// The answer to them.
     pub action: Action,
     /// What must hold for the arguments, all of it: index, comparison, value.
@@ -66,85 +63,19 @@ pub struct Circumstances {
     pub arch: TargetArch,
 }
 
-#[derive(Deserialize)]
-struct Defaults {
-    everywhere: String,
-    x86_64: String,
-    conditional: Vec<Conditional>,
-    missing: Vec<Missing>,
-    with: Vec<With>,
-}
-
-#[derive(Deserialize)]
-struct Conditional {
-    calls: String,
-    unless: Option<String>,
-    index: u8,
-    masked: Option<u64>,
-    #[serde(default)]
-    equals: Vec<u64>,
-    #[serde(default)]
-    differs: Vec<u64>,
-}
-
-#[derive(Deserialize)]
-struct Missing {
-    calls: String,
-    unless: String,
-}
-
-#[derive(Deserialize)]
-struct With {
-    capability: String,
-    calls: String,
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
 impl Rule {
-    fn new(calls: &str, action: Action) -> Self {
+    /// For these calls, whatever their arguments are, everywhere.
+    pub fn new(calls: &'static str, action: Action) -> Self {
         let (includes, excludes) = Default::default();
-        Self { names: words(calls), action, args: Vec::new(), includes, excludes }
+        let names = calls.split_whitespace().map(Cow::Borrowed).collect();
+        Self { names, action, args: Vec::new(), includes, excludes }
     }
 }
 
-fn caps(name: Option<String>) -> Choice {
-    Choice { caps: name.into_iter().collect(), ..Choice::default() }
-}
-
 impl Profile {
-    /// docker's default list, as assets/seccomp.toml has it.
-    pub fn docker_default() -> Result<Self> {
-        let list: Defaults = toml::from_str(DEFAULT)
-            .map_err(|error| Error::new("reading our own seccomp profile").said(error))?;
-        let amd64 = Choice { arches: vec!["amd64".to_owned()], ..Choice::default() };
-        let mut rules = vec![
-            Rule::new(&list.everywhere, Action::Allow),
-            Rule { includes: amd64, ..Rule::new(&list.x86_64, Action::Allow) },
-        ];
-        for Conditional { calls, unless, index, masked, equals, differs } in list.conditional {
-            let allow =
-                || Rule { excludes: caps(unless.clone()), ..Rule::new(&calls, Action::Allow) };
-            let compare = masked.map_or(Compare::Eq, Compare::Masked);
-            let one_of = equals.iter().map(|value| vec![(index, compare, *value)]);
-            let none_of: Vec<_> =
-                differs.iter().map(|value| (index, Compare::Ne, *value)).collect();
-            let args = one_of.chain((!none_of.is_empty()).then_some(none_of));
-            rules.extend(args.map(|args| Rule { args, ..allow() }));
-        }
-        let enosys = Action::Errno(libc::ENOSYS as u16);
-        rules.extend(list.missing.into_iter().map(|Missing { calls, unless }| Rule {
-            excludes: caps(Some(unless)),
-            ..Rule::new(&calls, enosys)
-        }));
-        rules.extend(list.with.into_iter().map(|With { capability, calls }| Rule {
-            includes: caps(Some(capability)),
-            ..Rule::new(&calls, Action::Allow)
-        }));
-        let name = DEFAULT_NAME.to_owned();
-        Ok(Self { name, default: Action::Errno(libc::EPERM as u16), rules })
+    /// docker's default list.
+    pub fn docker_default() -> Self {
+        super::default::profile()
     }
 
     /// A profile in docker's JSON format.
@@ -259,7 +190,7 @@ impl<'a> Answers<'a> {
         let mut filters: Vec<_> = special.into_iter().map(answered).collect();
         if *default != Action::Allow {
             let why = match (name.as_str(), self.unknown) {
-                (DEFAULT_NAME, _) => "; kexec_load, keyctl and the like are refused".to_owned(),
+                (default::NAME, _) => "; kexec_load, keyctl and the like are refused".to_owned(),
                 (_, 0) => String::new(),
                 (_, some) => format!("; {some} of its names mean nothing on this machine"),
             };
@@ -324,9 +255,8 @@ mod tests {
     }
 
     fn listed(capabilities: &[&str], call: &str) -> bool {
-        let filters = Profile::docker_default()
-            .and_then(|profile| profile.filters(&circumstances(capabilities, TargetArch::x86_64)))
-            .unwrap();
+        let circumstances = circumstances(capabilities, TargetArch::x86_64);
+        let filters = Profile::docker_default().filters(&circumstances).unwrap();
         let number = calls::number(call, TargetArch::x86_64).unwrap();
         filters.last().unwrap().calls.iter().any(|(known, _)| *known == number)
     }
@@ -334,8 +264,7 @@ mod tests {
     #[test]
     fn the_default_list_compiles_for_each_architecture() {
         for arch in [TargetArch::x86_64, TargetArch::aarch64] {
-            let filters =
-                Profile::docker_default().unwrap().filters(&circumstances(&[], arch)).unwrap();
+            let filters = Profile::docker_default().filters(&circumstances(&[], arch)).unwrap();
             assert_eq!(filters.len(), 2);
             assert_eq!(filters[0].what, "clone3: ENOSYS");
             assert_eq!(filters[1].what, "docker's default list: others EPERM");
@@ -353,7 +282,7 @@ mod tests {
             assert!(!listed(&["CAP_SYS_ADMIN", "CAP_SYS_PTRACE"], never), "{never}");
         }
         let all = circumstances(&["CAP_SYS_ADMIN"], TargetArch::x86_64);
-        assert_eq!(Profile::docker_default().unwrap().filters(&all).unwrap().len(), 1);
+        assert_eq!(Profile::docker_default().filters(&all).unwrap().len(), 1);
     }
 
     #[test]
