@@ -8,36 +8,33 @@ use seccompiler::TargetArch;
 /// Name, number on x86_64, number on aarch64; by name.
 const TABLE: &str = include_str!("../../../assets/syscalls.txt");
 
-/// Its lines. Of most no number is ever asked, so none is read before it is.
-static LINES: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+/// Each name with what follows it. Of most no number is ever asked, so none is read before it is.
+static LINES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' ')).collect()
 });
 
-fn name(line: &'static str) -> &'static str {
-    line.split(' ').next().unwrap_or(line)
+fn numbers(name: &str) -> Option<&'static str> {
+    LINES.binary_search_by_key(&name, |(known, _)| known).ok().map(|at| LINES[at].1)
 }
 
-fn line(wanted: &str) -> Option<&'static str> {
-    LINES.binary_search_by_key(&wanted, |line| name(line)).ok().map(|at| LINES[at])
-}
-
-fn number_in(line: &str, arch: TargetArch) -> Option<i64> {
-    let column = match arch {
-        TargetArch::x86_64 => 1,
-        TargetArch::aarch64 => 2,
-        _ => return None,
-    };
-    line.split(' ').nth(column)?.parse().ok()
+fn of(numbers: &str, arch: TargetArch) -> Option<i64> {
+    let (x86_64, aarch64) = numbers.split_once(' ')?;
+    match arch {
+        TargetArch::x86_64 => x86_64.parse().ok(),
+        TargetArch::aarch64 => aarch64.parse().ok(),
+        _ => None,
+    }
 }
 
 /// The number of a call on this architecture.
 pub fn number(name: &str, arch: TargetArch) -> Option<i64> {
-    number_in(line(name)?, arch)
+    of(numbers(name)?, arch)
 }
 
 /// The highest number on the list: of calls above it nothing is known.
 pub fn newest(arch: TargetArch) -> u32 {
-    let numbers = LINES.iter().filter_map(|line| number_in(line, arch));
+    let numbers = LINES.iter().filter_map(|(_, numbers)| of(numbers, arch));
     numbers.max().and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
@@ -49,7 +46,7 @@ pub fn elsewhere(name: &str) -> bool {
         oldlstat oldolduname oldstat olduname recv send set_tls sgetmask sigaction signal sigpending \
         sigprocmask sigreturn sigsuspend socketcall ssetmask stime swapcontext sync_file_range2 \
         ugetrlimit umount usr26 usr32 vm86 vm86old waitpid fadvise64_64 fstatat64 sendfile64";
-    let known = |name: &str| line(name).is_some();
+    let known = |name: &str| numbers(name).is_some();
     let wider =
         name.strip_suffix("_time64").or(name.strip_suffix("64")).or(name.strip_suffix("32"));
     known(name)
@@ -82,7 +79,7 @@ mod tests {
     /// Names are found by halving.
     #[test]
     fn the_table_is_in_order() {
-        assert!(LINES.is_sorted_by_key(|line| name(line)) && LINES.len() > 370);
+        assert!(LINES.is_sorted_by_key(|(name, _)| name) && LINES.len() > 370);
     }
 
     #[test]

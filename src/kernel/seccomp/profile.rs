@@ -87,7 +87,7 @@ impl Profile {
     ///
     /// Refused is what would have to be said looser than it is written.
     pub fn filters(&self, circumstances: &Circumstances) -> Result<Vec<Filter>> {
-        let mut answers = Answers { profile: self, by_name: BTreeMap::new(), unknown: 0 };
+        let mut answers = Answers { profile: self, by_number: BTreeMap::new(), unknown: 0 };
         for rule in self.rules.iter().filter(|rule| rule.counts(circumstances)) {
             answers.add(rule, circumstances.arch)?;
         }
@@ -122,9 +122,9 @@ impl Rule {
 /// What each call is answered, while rules are gathered.
 struct Answers<'a> {
     profile: &'a Profile,
-    /// Its number, the one answer it has, and the arguments for which it has it
+    /// Its name, the one answer it has, and the arguments for which it has it
     /// (none: always).
-    by_name: BTreeMap<&'a str, (i64, Action, Vec<Arguments>)>,
+    by_number: BTreeMap<i64, (&'a str, Action, Vec<Arguments>)>,
     /// Names of calls that do not exist here.
     unknown: usize,
 }
@@ -147,7 +147,7 @@ impl<'a> Answers<'a> {
                     .hint("A profile that allows by default must name what it refuses exactly."));
             };
             let known =
-                self.by_name.entry(name).or_insert_with(|| (number, rule.action, Vec::new()));
+                self.by_number.entry(number).or_insert_with(|| (name, rule.action, Vec::new()));
             if known.1 != rule.action {
                 return Err(self
                     .profile
@@ -167,7 +167,7 @@ impl<'a> Answers<'a> {
         let Profile { name, default, .. } = self.profile;
         let mut listed = Calls::new();
         let mut special: Vec<(Action, Vec<&str>, Calls)> = Vec::new();
-        for (call, (number, action, alternatives)) in &self.by_name {
+        for (number, (call, action, alternatives)) in &self.by_number {
             if !default.permits() {
                 listed.insert(*number, conditions(alternatives, true));
             }
@@ -207,7 +207,8 @@ impl<'a> Answers<'a> {
 }
 
 /// The filter for calls with an answer of their own.
-fn answered((action, names, calls): (Action, Vec<&str>, Calls)) -> Filter {
+fn answered((action, mut names, calls): (Action, Vec<&str>, Calls)) -> Filter {
+    names.sort_unstable();
     let why = match names.as_slice() {
         ["clone3"] => {
             "a filter cannot look into clone3's arguments, so clone3 is said not to exist, and libc takes clone".to_owned()
