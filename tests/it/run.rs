@@ -130,25 +130,6 @@ fn a_container_is_confined() {
     }
 }
 
-/// Its watcher begins on another processor than the launcher; a container may run on all.
-#[test]
-fn a_container_runs_on_the_launchers_processors() {
-    if !is_root() {
-        need!(user_namespace);
-    }
-    let uth = Uth::new();
-    uth.run(["image", "base"]).ok();
-    let script = "allowed() { \"$@\" grep Cpus_allowed_list /proc/self/status; }
-        for i in 1 2 3 4 5 6 7 8; do allowed $UTH run --network none base; done | sort -u
-        allowed env
-        allowed taskset -c 0 $UTH run --network none base
-        allowed taskset -c 0";
-    let ran = uth.sh(script).ok();
-    let lines: Vec<_> = ran.stdout.lines().collect();
-    let [all, all_here, one, one_here] = lines[..] else { panic!("{}", ran.whole()) };
-    assert_eq!((all, one), (all_here, one_here), "{}", ran.whole());
-}
-
 #[test]
 fn dev_is_minimal_and_its_own() {
     need_containers!();
