@@ -16,7 +16,6 @@ use crate::error::{Context, Result};
 use crate::home::Place;
 use crate::journal;
 use crate::kernel::channel::Channel;
-use crate::kernel::scheduler::apart::{Apart, apart};
 use crate::kernel::watcher::{Reply, Request, Watch, serve};
 use crate::kernel::{binary, raw, undo};
 use crate::step::{Actor, Deaf, Step};
@@ -33,8 +32,6 @@ const ROOM: usize = 64;
 pub struct Standby {
     /// Its channel and its pid.
     process: Option<(Channel, i32)>,
-    /// It loads beside us, not after us.
-    apart: Option<Apart>,
 }
 
 impl Standby {
@@ -44,10 +41,7 @@ impl Standby {
     pub fn fork(binary: Option<OwnedFd>) -> Result<Self> {
         let (ours, theirs) = Channel::pair()?;
         match raw::fork().tried(|| "fork()")? {
-            Some(pid) => {
-                let apart = binary.and_then(|_| apart(pid));
-                Ok(Self { process: Some((ours, pid)), apart })
-            }
+            Some(pid) => Ok(Self { process: Some((ours, pid)) }),
             None => {
                 drop(ours);
                 stand_by(theirs, binary)
@@ -60,8 +54,6 @@ impl Standby {
     pub fn begin(mut self, place: Place, command: &str) -> Result<Watch> {
         undo::sweep(false, &mut Deaf)?;
         let token = journal::new_token()?;
-        // What it starts from here on may run wherever we may.
-        self.apart = None;
         let begin = Request::Begin { place, token: token.clone(), command: command.to_owned() };
         let Some((channel, pid)) = self.process.take() else { return Err(super::watcher::gone()) };
         let sent = channel.send(&begin, &[]);

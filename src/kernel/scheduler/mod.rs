@@ -5,7 +5,6 @@
 //! 99. [`tasks`] reads them for the whole machine at once.
 
 pub mod affinity;
-pub mod apart;
 pub mod autogroup;
 pub mod hog;
 pub mod policy;
