@@ -309,13 +309,14 @@ fn who_removes_is_in_nobodys_way() {
     let fixture = Fixture::new(&uth, greeting());
     uth.run(["image", "base"]).ok();
     let script = format!(
-        r#"mkdir recipe && printf 'FROM base\nENTRYPOINT ["echo"]\n' >recipe/Dockerfile
+        r#"cd {1} && mkdir recipe && printf 'FROM base\nENTRYPOINT ["echo"]\n' >recipe/Dockerfile
         often() {{ n=$1; shift; for i in $(seq $n); do "$@" 2>>said || {{ echo "$*"; break; }}; done; }}
         starts() {{ test "$($UTH run --network none oci:{0} 'cat /etc/greeting' 2>>said)" = hello; }}
         builds() {{ $UTH -q image build --no-cache -t one recipe >id; }}
         removes() {{ $UTH -q image rm; }}
         often 20 starts & often 20 builds & often 30 removes & often 30 removes & wait; cat said >&2"#,
-        fixture.text()
+        fixture.text(),
+        uth.home().display()
     );
     let ran = uth.sh(&script).ok();
     assert_eq!(ran.stdout, "", "these failed: {}", ran.whole());
