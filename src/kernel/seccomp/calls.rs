@@ -1,40 +1,32 @@
 //! System calls by name: filters know numbers only, and each architecture has
 //! its own.
 
-use std::sync::LazyLock;
-
 use seccompiler::TargetArch;
 
-/// Name, number on x86_64, number on aarch64; by name.
-const TABLE: &str = include_str!("../../../assets/syscalls.txt");
+use super::table::CALLS;
 
-/// Each name with what follows it. Of most no number is ever asked, so none is read before it is.
-static LINES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
-    let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once(' ')).collect()
-});
-
-fn numbers(name: &str) -> Option<&'static str> {
-    LINES.binary_search_by_key(&name, |(known, _)| known).ok().map(|at| LINES[at].1)
+fn numbers(name: &str) -> Option<(i16, i16)> {
+    let at = CALLS.binary_search_by_key(&name, |(known, ..)| known).ok()?;
+    Some((CALLS[at].1, CALLS[at].2))
 }
 
-fn of(numbers: &str, arch: TargetArch) -> Option<i64> {
-    let (x86_64, aarch64) = numbers.split_once(' ')?;
+fn of((x86_64, aarch64): (i16, i16), arch: TargetArch) -> Option<i16> {
     match arch {
-        TargetArch::x86_64 => x86_64.parse().ok(),
-        TargetArch::aarch64 => aarch64.parse().ok(),
+        TargetArch::x86_64 => Some(x86_64),
+        TargetArch::aarch64 => Some(aarch64),
         _ => None,
     }
+    .filter(|number| *number >= 0)
 }
 
 /// The number of a call on this architecture.
 pub fn number(name: &str, arch: TargetArch) -> Option<i64> {
-    of(numbers(name)?, arch)
+    of(numbers(name)?, arch).map(i64::from)
 }
 
 /// The highest number on the list: of calls above it nothing is known.
 pub fn newest(arch: TargetArch) -> u32 {
-    let numbers = LINES.iter().filter_map(|(_, numbers)| of(numbers, arch));
+    let numbers = CALLS.iter().filter_map(|(_, x86_64, aarch64)| of((*x86_64, *aarch64), arch));
     numbers.max().and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
 }
 
@@ -79,7 +71,7 @@ mod tests {
     /// Names are found by halving.
     #[test]
     fn the_table_is_in_order() {
-        assert!(LINES.is_sorted_by_key(|(name, _)| name) && LINES.len() > 370);
+        assert!(CALLS.is_sorted_by_key(|(name, ..)| name) && CALLS.len() > 370);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod default;
 mod docker;
 mod profile;
 mod search;
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -118,9 +119,9 @@ pub struct Condition {
 /// The most instructions that the kernel takes in one filter (BPF_MAXINSNS).
 const LONGEST: usize = 4096;
 
-/// The calls that one filter is about: a number, and when it matches: always
-/// if there is no alternative, else if all conditions of one of them hold.
-pub type Calls = BTreeMap<i64, Vec<Vec<Condition>>>;
+/// The calls that one filter is about, in order of their numbers, and when each matches:
+/// always if there is no alternative, else if all conditions of one of them hold.
+pub type Calls = Vec<(i64, Vec<Vec<Condition>>)>;
 
 /// What one filter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,8 +130,8 @@ pub struct Filter {
     pub what: String,
     /// Why.
     pub why: String,
-    /// The calls that match, by number.
-    pub calls: Vec<(i64, Vec<Vec<Condition>>)>,
+    /// The calls that match.
+    pub calls: Calls,
     /// The answer to those.
     pub matched: Action,
     /// The answer to all others.
@@ -184,10 +185,8 @@ impl Filter {
         // What depends on no argument is found first, and fast.
         let (simple, conditional): (Vec<_>, Vec<_>) =
             self.calls.iter().partition(|(_, alternatives)| alternatives.is_empty());
-        let mut numbers: Vec<_> =
-            simple.iter().filter_map(|(number, _)| u32::try_from(*number).ok()).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+        let numbers = simple.iter().filter_map(|(number, _)| u32::try_from(*number).ok());
+        let numbers: Vec<_> = numbers.collect();
         let search = search::search(&numbers, audit_arch(arch), self.matched.compiled());
         let rules = conditional.iter().map(|(number, alternatives)| {
             let rules = alternatives.iter().map(|conditions| {
@@ -228,11 +227,11 @@ impl Condition {
 /// arguments are; one that this architecture lacks is not missed.
 pub fn lacking<'a>(filters: &[Filter], arch: TargetArch, needed: &[&'a str]) -> Option<&'a str> {
     let refused = |filter: &Filter, number: i64| {
-        let call = filter.calls.iter().find(|(known, _)| *known == number);
-        match call {
-            None => !filter.others.permits(),
-            Some((_, when)) if when.is_empty() => !filter.matched.permits(),
-            Some(_) => !filter.matched.permits() || !filter.others.permits(),
+        let at = filter.calls.binary_search_by_key(&number, |(known, _)| *known);
+        match at.map(|at| &filter.calls[at].1) {
+            Err(_) => !filter.others.permits(),
+            Ok(when) if when.is_empty() => !filter.matched.permits(),
+            Ok(_) => !filter.matched.permits() || !filter.others.permits(),
         }
     };
     needed.iter().copied().find(|name| {

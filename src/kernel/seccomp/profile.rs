@@ -23,11 +23,14 @@ pub struct Choice {
     pub min_kernel: Option<(u32, u32)>,
 }
 
+/// Names of calls: those of docker's list are part of the program.
+pub type Names = Cow<'static, [Cow<'static, str>]>;
+
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The calls.
-    pub names: Vec<Cow<'static, str>>,
+    pub names: Names,
     /// The answer to them.
     pub action: Action,
     /// What must hold for the arguments, all of it: index, comparison, value.
@@ -65,9 +68,8 @@ pub struct Circumstances {
 
 impl Rule {
     /// For these calls, whatever their arguments are, everywhere.
-    pub fn new(calls: &'static str, action: Action) -> Self {
+    pub fn new(names: Names, action: Action) -> Self {
         let (includes, excludes) = Default::default();
-        let names = calls.split_whitespace().map(Cow::Borrowed).collect();
         Self { names, action, args: Vec::new(), includes, excludes }
     }
 }
@@ -122,11 +124,19 @@ impl Rule {
 /// What each call is answered, while rules are gathered.
 struct Answers<'a> {
     profile: &'a Profile,
-    /// Its name, the one answer it has, and the arguments for which it has it
-    /// (none: always).
-    by_number: BTreeMap<i64, (&'a str, Action, Vec<Arguments>)>,
+    by_number: BTreeMap<i64, Answer<'a>>,
     /// Names of calls that do not exist here.
     unknown: usize,
+}
+
+/// The one answer that a call has.
+struct Answer<'a> {
+    call: &'a str,
+    action: Action,
+    /// Whether some rule has it for any arguments.
+    always: bool,
+    /// Else the arguments for which it has it.
+    alternatives: Vec<&'a Arguments>,
 }
 
 /// What must hold of arguments.
@@ -134,7 +144,7 @@ type Arguments = Vec<(u8, Compare, u64)>;
 
 impl<'a> Answers<'a> {
     fn add(&mut self, rule: &'a Rule, arch: TargetArch) -> Result<()> {
-        for name in &rule.names {
+        for name in &*rule.names {
             let Some(number) = calls::number(name, arch) else {
                 // To refuse what is not there is no loss; to believe it refused when it is there is.
                 if !self.profile.default.permits() || calls::elsewhere(name) {
@@ -146,37 +156,41 @@ impl<'a> Answers<'a> {
                     .refused(&format!("no system call {name} is known here"))
                     .hint("A profile that allows by default must name what it refuses exactly."));
             };
-            let known =
-                self.by_number.entry(number).or_insert_with(|| (name, rule.action, Vec::new()));
-            if known.1 != rule.action {
+            let (call, action) = (&**name, rule.action);
+            let new = || Answer { call, action, always: false, alternatives: Vec::new() };
+            let known = self.by_number.entry(number).or_insert_with(new);
+            if known.action != action {
                 return Err(self
                     .profile
                     .refused(&format!(
                         "{name} has two answers, depending on its arguments: {} and {}",
-                        known.1.name(),
-                        rule.action.name()
+                        known.action.name(),
+                        action.name()
                     ))
                     .hint("Filters are stacked here, one for each answer, so a call can have one and the default."));
             }
-            known.2.push(rule.args.clone());
+            match rule.args.is_empty() {
+                true => known.always = true,
+                false => known.alternatives.push(&rule.args),
+            }
         }
         Ok(())
     }
 
     fn filters(self) -> Vec<Filter> {
         let Profile { name, default, .. } = self.profile;
-        let mut listed = Calls::new();
+        let mut listed = Vec::with_capacity(self.by_number.len());
         let mut special: Vec<(Action, Vec<&str>, Calls)> = Vec::new();
-        for (number, (call, action, alternatives)) in &self.by_number {
-            if !default.permits() {
-                listed.insert(*number, conditions(alternatives, true));
+        for (number, answer) in &self.by_number {
+            let Answer { call, action, .. } = answer;
+            // As every other call.
+            if action == default {
+                continue;
             }
-            if *action == Action::Allow || action == default {
-                if action == default {
-                    listed.remove(number);
-                } else if default.permits() {
-                    listed.insert(*number, conditions(alternatives, true));
-                }
+            if *action == Action::Allow || !default.permits() {
+                listed.push((*number, answer.conditions(true)));
+            }
+            if *action == Action::Allow {
                 continue;
             }
             let at = special.iter().position(|(other, ..)| other == action);
@@ -185,7 +199,7 @@ impl<'a> Answers<'a> {
                 special.len() - 1
             });
             special[at].1.push(call);
-            special[at].2.insert(*number, conditions(alternatives, false));
+            special[at].2.push((*number, answer.conditions(false)));
         }
         let mut filters: Vec<_> = special.into_iter().map(answered).collect();
         if *default != Action::Allow {
@@ -197,7 +211,7 @@ impl<'a> Answers<'a> {
             filters.push(Filter {
                 what: format!("{name}: others {}", default.name()),
                 why: format!("{} system calls stay{why}", listed.len()),
-                calls: listed.into_iter().collect(),
+                calls: listed,
                 matched: Action::Allow,
                 others: *default,
             });
@@ -221,29 +235,32 @@ fn answered((action, mut names, calls): (Action, Vec<&str>, Calls)) -> Filter {
     Filter {
         what: format!("{shown}{more}: {}", action.name()),
         why,
-        calls: calls.into_iter().collect(),
+        calls,
         matched: action,
         others: Action::Allow,
     }
 }
 
-/// The alternatives as a filter has them. An argument is a register of 64
-/// bits, of which the kernel may look at 32 only (ioctl's request, socket's
-/// family): what permits is read so that it permits less, what refuses so that
-/// it refuses more, whichever of the two the kernel looks at.
-fn conditions(alternatives: &[Arguments], permits: bool) -> Vec<Vec<Condition>> {
-    if alternatives.iter().any(Vec::is_empty) {
-        return Vec::new(); // always
-    }
-    let condition = |(index, compare, value): &(u8, Compare, u64)| {
-        let wide = match compare {
-            _ if u32::try_from(*value).is_err() => true,
-            Compare::Eq | Compare::Lt | Compare::Le | Compare::Masked(_) => permits,
-            Compare::Ne | Compare::Gt | Compare::Ge => !permits,
+impl Answer<'_> {
+    /// The alternatives as a filter has them. An argument is a register of 64
+    /// bits, of which the kernel may look at 32 only (ioctl's request, socket's
+    /// family): what permits is read so that it permits less, what refuses so that
+    /// it refuses more, whichever of the two the kernel looks at.
+    fn conditions(&self, permits: bool) -> Vec<Vec<Condition>> {
+        if self.always {
+            return Vec::new();
+        }
+        let condition = |(index, compare, value): &(u8, Compare, u64)| {
+            let wide = match compare {
+                _ if u32::try_from(*value).is_err() => true,
+                Compare::Eq | Compare::Lt | Compare::Le | Compare::Masked(_) => permits,
+                Compare::Ne | Compare::Gt | Compare::Ge => !permits,
+            };
+            Condition { index: *index, compare: *compare, value: *value, wide }
         };
-        Condition { index: *index, compare: *compare, value: *value, wide }
-    };
-    alternatives.iter().map(|arguments| arguments.iter().map(condition).collect()).collect()
+        let all = |arguments: &&Arguments| arguments.iter().map(condition).collect();
+        self.alternatives.iter().map(all).collect()
+    }
 }
 
 #[cfg(test)]
@@ -288,10 +305,15 @@ mod tests {
 
     #[test]
     fn what_permits_is_read_narrowly_and_what_refuses_widely() {
-        let wide = |compare, permits| conditions(&[vec![(0, compare, 40)]], permits)[0][0].wide;
+        let read = |compare, value, permits| {
+            let (arguments, action) = (vec![(0, compare, value)], Action::Allow);
+            let alternatives = vec![&arguments];
+            let answer = Answer { call: "read", action, always: false, alternatives };
+            answer.conditions(permits)[0][0].wide
+        };
+        let wide = |compare, permits| read(compare, 40, permits);
         assert!(wide(Compare::Eq, true) && !wide(Compare::Eq, false));
         assert!(!wide(Compare::Ne, true) && wide(Compare::Ne, false));
-        let beyond = conditions(&[vec![(0, Compare::Ne, 1 << 40)]], true);
-        assert!(beyond[0][0].wide);
+        assert!(read(Compare::Ne, 1 << 40, true));
     }
 }
