@@ -1,12 +1,13 @@
 //! Stopping a container: SIGTERM (or what its image names), and SIGKILL when that is not enough.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::container::registry::{self, Container};
 use crate::error::{Error, Result};
 use crate::kernel::op::{Op, Slots, World};
 use crate::kernel::pidfd::{PidFd, SendSignal};
-use crate::kernel::undo;
+use crate::kernel::{process, undo};
 use crate::step::{Actor, Observer};
 
 /// How long SIGKILL may take, in milliseconds: what shares its CPU with a real-time loop gets a
@@ -32,7 +33,7 @@ pub fn plan(container: &Container, seconds: u32) -> [Op; 2] {
 
 /// Stops it and waits until its shim has cleared up after it.
 pub fn stop(container: &Container, seconds: u32, observer: &mut dyn Observer) -> Result<()> {
-    let Some(process) = PidFd::open_if_started_at(container.pid, container.start)? else {
+    let Some(held) = PidFd::open_if_started_at(container.pid, container.start)? else {
         return Ok(());
     };
     let mut slots = Slots::default();
@@ -41,16 +42,13 @@ pub fn stop(container: &Container, seconds: u32, observer: &mut dyn Observer) ->
         plan(container, seconds).iter().zip([seconds.saturating_mul(1000), AFTER_KILL])
     {
         op.perform(Actor::Launcher, &mut world, observer)?;
-        if ended(&process, patience)? {
+        if ended(&held, patience)? {
             return cleared_up(container, observer);
         }
     }
-    Err(Error::new(format!("waiting for container {} to end after SIGKILL", container.name)).hint(
-        format!(
-            "Its process {} is stuck in the kernel; `cat /proc/{0}/stack` (as root) shows where.",
-            container.pid
-        ),
-    ))
+    Err(Error::new(format!("waiting for container {} to end after SIGKILL", container.name))
+        .said(format!("it is still there after {} s", AFTER_KILL / 1000))
+        .hint(process::outlives_kill(Path::new("/proc"), container.pid)))
 }
 
 fn ended(process: &PidFd, milliseconds: u32) -> Result<bool> {

@@ -143,6 +143,23 @@ pub fn boot_time(proc: &Path) -> Result<u64> {
         .map_err(|error| tried(&path, error))
 }
 
+/// Why a process is still there after SIGKILL, and what to look at, by its state in
+/// proc_pid_stat(5): a signal takes effect when the process runs next.
+pub fn outlives_kill(proc: &Path, pid: i32) -> String {
+    match stat(proc, pid).map(|stat| stat.state) {
+        Ok('R') => format!(
+            "Process {pid} is ready to run and gets no processor: what is more urgent, or a limit of its cgroup, leaves it none. `under-the-hood sched ps` shows who runs."
+        ),
+        Ok('D') => format!(
+            "Process {pid} is stuck in the kernel (state D); `cat /proc/{pid}/stack`, as root, shows where."
+        ),
+        Ok(state) => {
+            format!("Process {pid} is in state {state}; `cat /proc/{pid}/status` shows more.")
+        }
+        Err(_) => format!("Process {pid} has ended meanwhile: try once more."),
+    }
+}
+
 /// The error for a process that is not there, or for a /proc that is not.
 pub fn missing(proc: &Path, pid: i32) -> Error {
     if !proc.join("version").exists() {
@@ -309,6 +326,23 @@ pub fn limits(proc: &Path, pid: i32) -> Result<Vec<Limit>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_outlives_a_kill_is_told_apart() {
+        let proc = std::env::temp_dir().join(format!("uth-process-{}", std::process::id()));
+        let zeroes = "0 ".repeat(49);
+        let told = |state: &str| {
+            fs::create_dir_all(proc.join("7")).expect("it can be made");
+            let line = format!("7 (a) b) {state} {zeroes}\n");
+            fs::write(proc.join("7/stat"), line).expect("it can be written");
+            outlives_kill(&proc, 7)
+        };
+        assert!(told("R").contains("gets no processor"), "{}", told("R"));
+        assert!(told("D").contains("/proc/7/stack"), "{}", told("D"));
+        assert!(told("t").contains("in state t"), "{}", told("t"));
+        fs::remove_dir_all(&proc).expect("it can be removed");
+        assert!(outlives_kill(&proc, 7).contains("has ended"));
+    }
 
     #[test]
     fn limits_are_those_of_getrlimit() {

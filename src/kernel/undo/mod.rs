@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::home::Place;
 use crate::journal::{self, Entry, Journal};
 use crate::kernel::pidfd::PidFd;
-use crate::kernel::{cgroup, driven, hosts, netlink, netns, remove, scheduler};
+use crate::kernel::{cgroup, driven, hosts, netlink, netns, process, remove, scheduler};
 use crate::step::{Observer, Step};
 
 /// What became of one effect.
@@ -349,16 +349,16 @@ pub fn identity_of(path: &Path) -> Result<Identity> {
 
 /// Ends a process and waits until it is gone.
 fn kill(pid: i32, start: u64) -> Result<Undone> {
-    let Some(process) = PidFd::open_if_started_at(pid, start)? else {
+    let Some(held) = PidFd::open_if_started_at(pid, start)? else {
         return Ok(Undone::NotThere);
     };
-    process.signal(libc::SIGKILL)?;
-    if process.wait(2000)? {
+    held.signal(libc::SIGKILL)?;
+    if held.wait(2000)? {
         return Ok(Undone::Removed);
     }
     Err(Error::new(format!("waiting for process {pid} to end after SIGKILL"))
         .said("it is still there after 2 s")
-        .hint(format!("It is stuck in the kernel; `cat /proc/{pid}/stack` (as root) shows where.")))
+        .hint(process::outlives_kill(Path::new("/proc"), pid)))
 }
 
 /// Removes a directory and all below it, unless something is mounted in there.
