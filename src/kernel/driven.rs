@@ -152,9 +152,11 @@ pub fn has_container(engine: Driven, name: &str, settings: &[(String, String)]) 
 pub fn has_image(engine: Driven, image: &str, settings: &[(String, String)]) -> Result<bool> {
     let list = match engine {
         Driven::Docker => said(&["docker", "images", "-q", image], settings, LIMIT)?,
-        Driven::Podman => said(&["podman", "images", "-q", image], settings, LIMIT)
-            // What is said of a name that it cannot resolve is an error to Podman.
-            .unwrap_or_default(),
+        // As an argument, a name that it cannot resolve would be an error to Podman.
+        Driven::Podman => {
+            let exactly = format!("reference={image}");
+            said(&["podman", "images", "-q", "--filter", &exactly], settings, LIMIT)?
+        }
         Driven::Containerd => {
             said(&["ctr", "image", "ls", "-q", &format!("name=={image}")], settings, LIMIT)?
         }
