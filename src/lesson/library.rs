@@ -73,7 +73,9 @@ pub fn embedded() -> Vec<Lesson> {
 /// The lesson meant by a number, a name, the article's heading, or a path.
 pub fn find(wanted: &str, grammar: &dyn Grammar) -> Result<Lesson> {
     let path = Path::new(wanted);
-    if wanted.contains('/') || path.is_dir() || path.is_file() {
+    // A number is a lesson's, also where something here is called so: ./1 is that.
+    let number = wanted.parse::<u32>().is_ok();
+    if wanted.contains('/') || !number && (path.is_dir() || path.is_file()) {
         return open(path, grammar);
     }
     let mut matching = embedded();

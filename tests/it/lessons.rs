@@ -423,6 +423,19 @@ impl Small {
 }
 
 #[test]
+fn a_number_is_a_lesson_of_ours_whatever_is_called_so_here() {
+    let uth = Uth::new();
+    std::fs::create_dir(uth.home().join("1")).unwrap();
+    let here = |lesson: &str| {
+        let mut command = uth.command(["lesson", lesson, "--dry-run"]);
+        command.current_dir(uth.home());
+        uth.wait(command)
+    };
+    assert!(here("1").ok().stdout.contains("run -d --name rocky"));
+    here("./1").one_error(1);
+}
+
+#[test]
 fn a_lesson_from_elsewhere_shows_its_commands_and_asks() {
     let small = Small::new();
     let ran = small.uth.run(["lesson", &small.path]).one_error(2);
