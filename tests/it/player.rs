@@ -204,7 +204,8 @@ fn made(uth: &Uth) -> bool {
 #[test]
 fn every_prompt_shows_its_keys() {
     let uth = Uth::new();
-    let mut reader = Reader::begins(&uth, &[&small_lesson(&uth), "--trust"]);
+    let lesson = small_lesson(&uth);
+    let mut reader = Reader::begins(&uth, &[&lesson, "--trust"]);
     reader.sees("Enter for the next step").types("?").sees("go on (so does").sees("these keys");
     // An arrow is no key, and Escape is no way out.
     reader.sees("Enter for the next step").types("\u{1b}[A\u{1b}[15~\u{1b}OBz");
@@ -214,6 +215,11 @@ fn every_prompt_shows_its_keys() {
     reader.sees("next step").types("\r").sees("Enter when it is done").types("?");
     reader.sees("a hint for").sees("one way to do it").sees("Enter when it is done").types("q");
     reader.sees("Stopped at step 2").ends();
+    // Taken up again, nothing has been done yet that could be undone.
+    let mut reader = Reader::begins(&uth, &[&lesson, "--trust"]);
+    reader.sees("next step").types("b").sees("What do you think?");
+    assert!(reader.seen().contains("Step 1 begins.") && !reader.seen().contains("undone"));
+    reader.types("q").sees("Stopped at step 1").ends();
 }
 
 #[test]

@@ -25,22 +25,23 @@ impl<'a> Player<'a> {
         let Some(mut at) = self.playable(from) else { return Ok(End::Finished) };
         self.at = at;
         self.wait(Place::Step)?;
-        let mut whole = false;
+        let (mut whole, mut begun) = (false, false);
         loop {
             // Where the last wait has led.
             match self.turn.take() {
                 None => {}
                 Some(Turn::Stop) => return self.stopped(at, whole),
-                Some(Turn::Again) => self.return_to(at)?,
+                Some(Turn::Again) => self.return_to(at, begun)?,
                 Some(Turn::To(step)) => {
                     at = step;
-                    self.return_to(at)?;
+                    self.return_to(at, begun)?;
                 }
                 Some(Turn::Back) => {
                     at = self.before(at).unwrap_or(at);
-                    self.return_to(at)?;
+                    self.return_to(at, begun)?;
                 }
             }
+            begun = true;
             self.step(at)?;
             whole = self.turn.is_none();
             let next = self.playable(at + 1);
@@ -93,15 +94,18 @@ impl<'a> Player<'a> {
         self.answer()
     }
 
-    /// The way back: undone and replayed, and said so.
-    pub(super) fn return_to(&mut self, step: usize) -> Result<()> {
+    /// The way back: undone and replayed, and said so. `begun`: a step has been played.
+    fn return_to(&mut self, step: usize, begun: bool) -> Result<()> {
         if self.present.is_some() {
             self.back_to(step)?;
             self.at = step;
             return self.tell_amiss();
         }
         if let Some(page) = &self.page {
-            let text = format!("What this step did is undone; step {} begins anew.", step + 1);
+            let text = match begun {
+                true => format!("What this step did is undone; step {} begins anew.", step + 1),
+                false => format!("Step {} begins.", step + 1),
+            };
             let text = page.paint(&text, Style::Dim);
             self.back_to(step)?;
             self.put(&text)?;
