@@ -96,6 +96,25 @@ fn a_reader_who_stops_has_a_report() {
     }
 }
 
+/// What else goes wrong at the end keeps nobody from having one.
+#[test]
+fn a_run_that_ends_in_an_error_has_a_report() {
+    let uth = Uth::new();
+    let lesson = small(&uth);
+    let (notes, file) = (uth.home().join("notes"), uth.home().join("r.json"));
+    std::fs::create_dir(&notes).unwrap();
+    let text = LESSON.replace("sh: true", &format!("sh: rm -r {}", notes.display()));
+    std::fs::write(Path::new(&lesson).join("lesson.md"), text).unwrap();
+    let notebook = notes.join("run.md");
+    let mut args = vec!["lesson", &lesson, "--trust", "--report", file.to_str().unwrap()];
+    args.extend(["--notebook", notebook.to_str().unwrap()]);
+    let ran = uth.run(args);
+    assert!(ran.stderr.contains("Error:") && ran.stderr.contains("run.md"), "{}", ran.whole());
+    let report = read(&file);
+    assert_eq!((&report["finished"], &report["at"]), (&json!(true), &json!(2)));
+    assert_eq!(report["claims"].as_array().unwrap().len(), 3);
+}
+
 #[test]
 fn where_no_report_can_be_written_nothing_is_begun() {
     let uth = Uth::new();

@@ -89,29 +89,32 @@ pub(super) fn play(
     let begun = Instant::now();
     let end = player.play(from);
     let (record, marked, (run, fresh)) = (player.record(), player.marked(), player.run_so_far());
+    let course = Course {
+        finished: matches!(end, Ok(End::Finished)),
+        at: match end {
+            Ok(End::Finished) => lesson.steps.len(),
+            Ok(End::Stopped(step)) => step + 1,
+            Err(_) => player.reached() + 1,
+        },
+        seconds: if someone { run.seconds } else { begun.elapsed().as_secs() },
+        score: Score::of(&run.answers),
+    };
     let judged = player.end();
     let kept = notebook.as_ref().map_or(Ok(()), |notebook| keep(notebook, record, &end, screen));
+    let reported = args.report.as_ref().map_or(Ok(()), |file| {
+        report::keep(
+            file,
+            Some(&Report::new(args.name.as_deref(), lesson, course, &run.judged).text()?),
+        )
+    });
     // What went wrong first is the error; what could not be undone then is told beside it.
     if end.is_err() {
-        let others = [judged.as_ref().err(), kept.as_ref().err()];
+        let others = [judged.as_ref().err(), kept.as_ref().err(), reported.as_ref().err()];
         others.into_iter().flatten().for_each(|error| screen.warn(&error.to_string()));
     }
     let (end, judged) = (end?, judged?);
-    kept?;
+    kept.and(reported)?;
     tell_marked(&marked, screen)?;
-    if let Some(file) = &args.report {
-        let at = match end {
-            End::Stopped(step) => step + 1,
-            End::Finished => lesson.steps.len(),
-        };
-        let finished = end == End::Finished;
-        let seconds = if someone { run.seconds } else { begun.elapsed().as_secs() };
-        let course = Course { finished, at, seconds, score: Score::of(&run.answers) };
-        let report = Report::new(args.name.as_deref(), lesson, course, &judged);
-        let text = serde_json::to_string_pretty(&report)
-            .map_err(|error| Error::new("writing the report").said(error))?;
-        report::keep(file, Some(&text))?;
-    }
     match end {
         End::Stopped(step) => {
             screen.note(&format!(

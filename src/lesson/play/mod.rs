@@ -322,6 +322,11 @@ impl<'a> Player<'a> {
         (Run { seconds, answers, judged }, self.clock.fresh())
     }
 
+    /// The step that was played last, counted from 0.
+    pub fn reached(&self) -> usize {
+        self.at
+    }
+
     /// Puts everything away; what was judged.
     pub fn end(self) -> Result<Vec<Judged>> {
         self.stage.end()?;

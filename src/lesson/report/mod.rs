@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::kernel::host;
 
 use super::check::{Judged, Verdict};
@@ -110,6 +111,12 @@ impl Report {
             right: course.score.right,
             claims: judged.iter().map(verdict).collect(),
         }
+    }
+
+    /// What stands in its file.
+    pub fn text(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map_err(|error| Error::new("writing the report").said(error))
     }
 
     /// How many of its claims have this verdict.
