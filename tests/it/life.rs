@@ -103,27 +103,29 @@ fn without_d_there_is_no_log_and_logs_says_so() {
 fn what_is_kept_stays_until_it_is_removed_by_name() {
     need_containers!();
     let uth = Uth::new();
+    // `exec` would find a container of another test that runs and is called the same.
+    let name = "kept1";
     uth.run(["run", "--rm", "base", "true"]).ok();
     let before = Machine::look(&uth);
     let script = "echo mine >/mine; rm /etc/os-release; exit 7";
-    let ran = uth.run(["run", "--keep", "--name", "box", "base", "sh", "-c", script]).exits(7);
-    assert!(ran.stderr.contains("rm box"), "{}", ran.whole());
+    let ran = uth.run(["run", "--keep", "--name", name, "base", "sh", "-c", script]).exits(7);
+    assert!(ran.stderr.contains("rm kept1"), "{}", ran.whole());
     let listed = uth.run(["cleanup", "--list"]).ok();
     assert!(
-        listed.stdout.contains("kept") && listed.stdout.contains("--name box"),
+        listed.stdout.contains("kept") && listed.stdout.contains("--name kept1"),
         "{}",
         listed.whole()
     );
     let kept = uth.sh("cat \"$UTH_HOME\"/data/kept/*/upper/mine").ok();
     assert_eq!(kept.stdout, "mine\n");
     // Its name is taken as long as it is there; a sweep leaves it.
-    uth.run(["run", "--name", "box", "base", "true"]).one_error(125);
+    uth.run(["run", "--name", name, "base", "true"]).one_error(125);
     uth.run(["run", "base", "test", "!", "-e", "/mine"]).ok();
-    assert!(uth.run(["exec", "box", "true"]).one_error(125).stderr.contains("is kept"));
-    let plan = uth.run(["--dry-run", "rm", "box"]).ok();
+    assert!(uth.run(["exec", name, "true"]).one_error(125).stderr.contains("is kept"));
+    let plan = uth.run(["--dry-run", "rm", name]).ok();
     assert!(plan.stdout.contains("data/kept/"), "{}", plan.whole());
-    assert_eq!(uth.run(["rm", "box"]).ok().stdout, "box\n");
-    uth.run(["rm", "box"]).one_error(1);
+    assert_eq!(uth.run(["rm", name]).ok().stdout, "kept1\n");
+    uth.run(["rm", name]).one_error(1);
     uth.run(["run", "--keep", "--rm", "base", "true"]).exits(2);
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
 }
