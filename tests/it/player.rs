@@ -60,33 +60,35 @@ impl Reader {
         }
     }
 
+    /// Waits for what matches; what was shown before it, and the match. `expectrl::Regex` takes
+    /// every match that has arrived, with all that stands between them, so this one begins where
+    /// the screen does: there is no second.
+    fn waits_for(&mut self, pattern: &str) -> Result<(String, String), Error> {
+        let found = self.waits(expectrl::Regex(format!(r"\A((?s-u:.*?))({pattern})")))?;
+        let text = |group| String::from_utf8_lossy(found.get(group).unwrap()).into_owned();
+        let (before, found) = (text(1), text(2));
+        self.seen.extend([&*before, &found]);
+        Ok((before, found))
+    }
+
     /// Waits for the first of these texts; which one it was.
     #[track_caller]
     pub fn sees_one_of(&mut self, texts: &[&str]) -> usize {
         let any: Vec<_> = texts.iter().map(|text| regex::escape(text)).collect();
-        let found = match self.waits(expectrl::Regex(any.join("|"))) {
-            Ok(found) => found,
+        match self.waits_for(&any.join("|")) {
+            Ok((_, found)) => texts.iter().position(|wanted| *wanted == found).unwrap(),
             Err(error) => {
                 self.takes_the_rest();
                 panic!("{texts:?} is not shown ({error}), but:\n{}", self.tail())
             }
-        };
-        self.seen.push_str(&String::from_utf8_lossy(found.before()));
-        let text = String::from_utf8_lossy(found.get(0).unwrap()).into_owned();
-        self.seen.push_str(&text);
-        texts.iter().position(|wanted| *wanted == text).unwrap()
+        }
     }
 
     /// Waits for what matches: what was shown before it, and the match; none at the end.
     #[track_caller]
     pub fn sees_match(&mut self, pattern: &str) -> (String, Option<String>) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match self.waits(expectrl::Regex(pattern)) {
-            Ok(found) => {
-                let (before, found) = (text(found.before()), text(found.get(0).unwrap()));
-                self.seen.extend([&*before, &found]);
-                (before, Some(found))
-            }
+        match self.waits_for(pattern) {
+            Ok((before, found)) => (before, Some(found)),
             Err(Error::Eof) => (self.takes_the_rest(), None),
             Err(error) => {
                 self.takes_the_rest();
@@ -267,4 +269,17 @@ fn back_undoes_a_step_before_it_shows_the_earlier_one() {
     reader.types("b").sees("You made: ").sees("Remove it now?").types("y").sees("1/3  First");
     assert!(!made(&uth), "it was to be removed before the step back");
     reader.sees("What do you think?").types("q").sees("Stopped at step 1").ends();
+}
+
+#[test]
+fn what_comes_at_once_is_read_piece_by_piece() {
+    let mut command = std::process::Command::new("printf");
+    command.arg("one? keys two? keys three? keys");
+    let mut reader = Reader::of(command, 24);
+    // All of it has come by then.
+    std::thread::sleep(Duration::from_millis(200));
+    for before in ["one", " two", " three"] {
+        let (shown, prompt) = reader.sees_match(r"\? keys");
+        assert_eq!((&*shown, prompt.as_deref()), (before, Some("? keys")));
+    }
 }
