@@ -8,6 +8,7 @@
 //! | `rehearsal` | a lesson played beforehand, and what was recorded of it |
 //! | `review` | what can be wrong with a lesson that reads well |
 //! | `looks` | whether a line only looks, and where an exercise may leave something |
+//! | `pipes` | whether a check can fail |
 //! | `library` | the lessons that come with the program, found by number, name or heading |
 //! | `source`, `shelf` | lessons of others: read from a file; installed by name |
 //! | `translation` | the same lesson in another language |
@@ -43,6 +44,7 @@ pub mod own;
 pub mod parse;
 pub mod perform;
 pub mod picture;
+mod pipes;
 pub mod play;
 pub mod progress;
 pub mod record;

@@ -11,6 +11,7 @@ use super::check::{CPU, DIRECTORY, ID, IMAGE, PORT, Test};
 use super::fault::Fault;
 use super::looks;
 use super::model::{Article, Block, Claim, Fence, Kind, Leaves, Lesson, Opposite, Picture, Try};
+use super::pipes;
 use super::words::{Line, shell_names};
 
 /// What a lesson calls this program.
@@ -234,6 +235,17 @@ impl Review<'_> {
         self.fits(line, &claim.text);
         for check in &claim.checks {
             self.test(check);
+            if let super::check::Probe::Shell(line) = &check.probe
+                && let Some(filter) = pipes::content_filter(line)
+            {
+                let what =
+                    format!("this check holds always: `{filter}` exits with 0 whatever it reads");
+                self.fault(
+                    check.line,
+                    what,
+                    "end it in `| grep .` or the like, which fails where nothing is left",
+                );
+            }
         }
         if let Opposite::Command(command) = &claim.opposite
             && command.starts_with(PROGRAM)

@@ -33,6 +33,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("check-with-too-many-words", "29:21", "`pid-inside` cannot be asked", "pid-inside WHO"),
     ("never-started", "29:21", "unknown container `bax`", "did you mean `box`?"),
     ("name-not-bound", "24:18", "`$bax_pid` is not bound here", "--name box"),
+    ("cannot-fail", "29", "holds always: `cut` exits with 0", "`| grep .`"),
     ("not-measured", "12", "is not measured", "measure: "),
     ("one-choice", "12", "fewer than two choices", "- what the reader reads"),
     ("same-value-twice", "15:15", "a second choice with the value `1`", "each value once"),
