@@ -76,17 +76,18 @@ fn find(text: &str, screen: &mut Screen) -> Result<Container> {
         found => return found,
     };
     let proc = Path::new("/proc");
-    let target = match target::resolve(proc, text) {
-        Ok(target) => target,
-        // Of one of ours that has ended the registry knows more.
-        Err(_) if crate::container::kept::find(text).is_ok() => return Err(ours),
-        Err(error) => return Err(error),
-    };
-    if let Some(name) = target.container.as_ref().filter(|c| c.engine == Engine::UnderTheHood)
-        && let Some(name) = &name.id
-    {
-        return registry::find(name);
+    let target = target::resolve(proc, text);
+    let found = target.as_ref().ok().and_then(|target| target.container.as_ref());
+    let named = found.filter(|found| found.engine == Engine::UnderTheHood);
+    if let Some(id) = named.and_then(|found| found.id.as_ref()) {
+        return registry::find(id);
     }
+    // One of ours that has ended is meant before somebody else's of the same name, and the
+    // registry knows more of it.
+    if (target.is_err() || named.is_some()) && crate::container::kept::find(text).is_ok() {
+        return Err(ours);
+    }
+    let target = target?;
     let (container, note) = foreign::container(proc, &target)?;
     note.into_iter().for_each(|note| screen.note(note));
     Ok(container)

@@ -103,7 +103,6 @@ fn without_d_there_is_no_log_and_logs_says_so() {
 fn what_is_kept_stays_until_it_is_removed_by_name() {
     need_containers!();
     let uth = Uth::new();
-    // `exec` would find a container of another test that runs and is called the same.
     let name = "kept1";
     uth.run(["run", "--rm", "base", "true"]).ok();
     let before = Machine::look(&uth);
@@ -122,6 +121,11 @@ fn what_is_kept_stays_until_it_is_removed_by_name() {
     uth.run(["run", "--name", name, "base", "true"]).one_error(125);
     uth.run(["run", "base", "test", "!", "-e", "/mine"]).ok();
     assert!(uth.run(["exec", name, "true"]).one_error(125).stderr.contains("is kept"));
+    // Nor is another's entered that runs and is called the same.
+    let other = Uth::new();
+    other.run(["run", "-d", "--name", name, "base", "sleep", "600"]).ok();
+    assert!(uth.run(["exec", name, "true"]).one_error(125).stderr.contains("is kept"));
+    other.run(["stop", "-t", "0", name]).ok();
     let plan = uth.run(["--dry-run", "rm", name]).ok();
     assert!(plan.stdout.contains("data/kept/"), "{}", plan.whole());
     assert_eq!(uth.run(["rm", name]).ok().stdout, "kept1\n");
