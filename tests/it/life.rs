@@ -121,17 +121,36 @@ fn what_is_kept_stays_until_it_is_removed_by_name() {
     uth.run(["run", "--name", name, "base", "true"]).one_error(125);
     uth.run(["run", "base", "test", "!", "-e", "/mine"]).ok();
     assert!(uth.run(["exec", name, "true"]).one_error(125).stderr.contains("is kept"));
-    // Nor is another's entered that runs and is called the same.
-    let other = Uth::new();
-    other.run(["run", "-d", "--name", name, "base", "sleep", "600"]).ok();
-    assert!(uth.run(["exec", name, "true"]).one_error(125).stderr.contains("is kept"));
-    other.run(["stop", "-t", "0", name]).ok();
     let plan = uth.run(["--dry-run", "rm", name]).ok();
     assert!(plan.stdout.contains("data/kept/"), "{}", plan.whole());
     assert_eq!(uth.run(["rm", name]).ok().stdout, "kept1\n");
     uth.run(["rm", name]).one_error(1);
     uth.run(["run", "--keep", "--rm", "base", "true"]).exits(2);
     Machine::settles(&uth, &before, Duration::from_secs(2), base_and_progress);
+}
+
+/// Another's may run under that name: `exec` does not enter it instead.
+#[test]
+fn the_name_of_a_kept_container_means_no_other() {
+    need_containers!();
+    let (uth, other) = (Uth::new(), Uth::new());
+    uth.run(["run", "--keep", "--name", "kept2", "base", "true"]).ok();
+    // Where its shim is in the machine's network namespace, as it is outside of tests; in one
+    // of its own it would be taken for a second container of that name.
+    let machines = match crate::skip::root() {
+        Ok(()) => format!("nsenter --net=/proc/{}/ns/net", std::process::id()),
+        Err(_) => String::new(),
+    };
+    let run = "run -d --network none --name kept2 base sleep 600";
+    other.sh(&format!("{machines} \"$UTH\" {run}")).ok();
+    let third = Uth::new();
+    let entered = third.run(["exec", "kept2", "echo", "inside"]);
+    let refused = uth.run(["exec", "kept2", "echo", "inside"]);
+    other.run(["stop", "-t", "0", "kept2"]).ok();
+    // Whoever has none of that name finds it.
+    assert_eq!(entered.ok().stdout, "inside\n");
+    assert!(refused.one_error(125).stderr.contains("is kept"));
+    uth.run(["rm", "kept2"]).ok();
 }
 
 #[test]
