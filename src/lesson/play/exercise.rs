@@ -269,8 +269,10 @@ impl Player<'_> {
 
     fn show_solution(&mut self, exercise: &Try) -> Result<()> {
         let world = self.stage.world();
-        let lines = exercise.solution.iter().map(|line| format!("`{}`", world.qualified(line)));
-        let lines = lines.collect::<Vec<_>>().join("\n");
+        // Each command on a line of its own, told from the rest of a long one by its `$`.
+        let lines =
+            exercise.solution.iter().map(|line| format!("\\\n`$ {}`", world.qualified(line)));
+        let lines: String = lines.collect();
         self.aside("One way to do it", &format!("{lines}\n\n`s` once more has it done for you."))
     }
 

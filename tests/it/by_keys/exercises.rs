@@ -93,7 +93,10 @@ impl Playing<'_> {
     }
 
     fn by_the_solution(&mut self, exercise: &Try) -> Prompt {
-        let page = squashed(&self.is_shown("s", "One way to do it"));
+        let shown = self.is_shown("s", "One way to do it");
+        let commands = shown.lines().filter(|line| line.starts_with("$ ")).count();
+        assert_eq!(commands, exercise.solution.len(), "each on a line of its own: {shown}");
+        let page = squashed(&shown);
         for line in &exercise.solution {
             assert!(page.contains(&squashed(line)), "{line} is not in: {page}");
         }
